@@ -83,7 +83,7 @@ def reply_context(conversation: Conversation, agent: str, tone: str, instruction
 
 
 def triage_context(conversation: Conversation, answer: str = "", mistake: str = "") -> dict:
-    """`answer` and `mistake` are set on the second attempt: what the model said, and what is wrong with it."""
+    """`answer` and `mistake` belong to the second attempt: what the model said, what is wrong with it."""
     return {
         **_ticket(conversation),
         "categories": _meanings(CATEGORIES),
