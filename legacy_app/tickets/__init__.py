@@ -1,0 +1,1 @@
+"""Customers, their tickets, and what was said about them."""
