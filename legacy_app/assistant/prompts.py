@@ -98,17 +98,14 @@ def ask_context(organisation: str, question: str, sources: Sequence[Source]) -> 
         "organisation": organisation,
         "question": question,
         "passages": [
-            {"number": str(source.number), "title": source.title, "text": _shortened(source.text)}
-            for source in sources
+            {"number": str(source.number), "title": source.title, "text": _shortened(source.text)} for source in sources
         ],
     }
 
 
 def messages(prompt: str, context: Mapping) -> list[dict[str, str]]:
     """The system and the user message of the prompt called "summary", "reply", "triage" or "ask"."""
-    return [
-        {"role": role, "content": _render(f"{prompt}_{role}.txt", context)} for role in ("system", "user")
-    ]
+    return [{"role": role, "content": _render(f"{prompt}_{role}.txt", context)} for role in ("system", "user")]
 
 
 def _render(template: str, context: Mapping) -> str:
@@ -125,9 +122,7 @@ def _ticket(conversation: Conversation) -> dict:
         "status": conversation.status,
         "opened_at": _utc(conversation.opened_at),
         "left_out": _left_out(len(conversation.turns) - len(turns)),
-        "turns": [
-            {"at": _utc(turn.at), "speaker": _speaker(turn), "body": _shortened(turn.body)} for turn in turns
-        ],
+        "turns": [{"at": _utc(turn.at), "speaker": _speaker(turn), "body": _shortened(turn.body)} for turn in turns],
     }
 
 

@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 from django.conf import settings
 
-from . import sse
-from .deadline import Deadline, cut_at
-from .errors import Busy, Failed, TimedOut
+from legacy_app.assistant import sse
+from legacy_app.assistant.deadline import Deadline, cut_at
+from legacy_app.assistant.errors import Busy, Failed, TimedOut
+from legacy_app.knowledge.fields import DIMENSIONS
 
-DIMENSIONS = 256
 DEFAULT_RETRY_AFTER_SECONDS = 5
 MAX_ANSWER_BYTES = 16_777_216
 MAX_MODEL_CHARACTERS = 100
@@ -91,10 +91,11 @@ def complete(
     return Completion(text, str(choice["finish_reason"]), _model(answer, settings.LLM_MODEL), _usage(answer))
 
 
-def stream(
-    messages: Messages, *, temperature: float, max_tokens: int, until: Deadline
-) -> Iterator[Delta | Finished]:
-    """Each piece of text as it comes, at last one Finished. Close it to hang up on the provider."""
+def stream(messages: Messages, *, temperature: float, max_tokens: int, until: Deadline) -> Iterator[Delta | Finished]:
+    """A Delta per chunk as it comes (its text may be empty), at last one Finished.
+
+    Close it to hang up on the provider.
+    """
     body = _chat(messages, temperature, max_tokens)
     body |= {"stream": True, "stream_options": {"include_usage": True}}
     finished = Finished("", settings.LLM_MODEL, Usage())
@@ -104,8 +105,7 @@ def stream(
                 break
             chunk = _chunk(event)
             finished = _noted(finished, chunk)
-            if text := _delta(chunk):
-                yield Delta(text)
+            yield Delta(_text(chunk))
         else:
             raise Failed("The provider's stream ended without [DONE].")
         if not finished.finish_reason:
@@ -215,7 +215,7 @@ def _noted(finished: Finished, chunk: dict[str, Any]) -> Finished:
     )
 
 
-def _delta(chunk: dict[str, Any]) -> str:
+def _text(chunk: dict[str, Any]) -> str:
     text = _object(_first_choice(chunk) or {}, "delta").get("content") or ""
     if not isinstance(text, str):
         raise Failed("The provider sent a piece of text that is not text.")

@@ -1,0 +1,53 @@
+"""Sessions that a shadow copy may read but never change.
+
+A copy runs with the caller's own cookie. If it cycled the session's key, its new cookie would be thrown
+away with its answer and the caller would be logged out; if it saved, it would extend a visit nobody made.
+"""
+
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessionMiddleware
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.cache import patch_vary_headers
+
+
+def is_shadow(baggage: str) -> bool:
+    """Whether this W3C baggage header (https://www.w3.org/TR/baggage/) marks a shadow copy."""
+    return any(_entry(member) == ("strangler.role", "shadow") for member in baggage.split(","))
+
+
+class SessionMiddleware(DjangoSessionMiddleware):
+    """Django's session middleware, with frozen sessions for shadow copies."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        if is_shadow(request.headers.get("baggage", "")):
+            request.session = frozen(self.SessionStore)(request.session.session_key)
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if not getattr(request.session, "is_frozen", False):
+            return super().process_response(request, response)
+        if request.session.accessed:
+            patch_vary_headers(response, ("Cookie",))
+        return response
+
+
+def frozen(store: type[SessionBase]) -> type[SessionBase]:
+    """The same store without its writes; what is put into the session lives as long as the request."""
+
+    class Frozen(store):
+        is_frozen = True
+
+        def save(self, must_create: bool = False) -> None: ...
+
+        def create(self) -> None: ...
+
+        def delete(self, session_key: str | None = None) -> None: ...
+
+        def cycle_key(self) -> None: ...
+
+    return Frozen
+
+
+def _entry(member: str) -> tuple[str, str]:
+    key, _, value = member.split(";")[0].partition("=")
+    return key.strip(), value.strip()

@@ -1,0 +1,79 @@
+"""The token that carries an identity to a service: a short-lived EdDSA JWT."""
+
+import hashlib
+import json
+import secrets
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.exceptions import ImproperlyConfigured
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+from joserfc.jws import JWSRegistry
+
+ISSUER = "helpdesk"
+LIFETIME_SECONDS = 60
+# The apps whose permissions a service may need to know.
+PERMISSION_APPS = frozenset({"tickets", "knowledge", "assistant"})
+
+
+def claims(user: Any, session: SessionBase, *, audience: str, csrf_checked: bool, now: int) -> dict[str, Any]:
+    """`now` is in seconds since 1970. The session's key itself never leaves the monolith."""
+    return {
+        "iss": ISSUER,
+        "aud": audience,
+        "sub": str(user.pk),
+        "iat": now,
+        "exp": now + LIFETIME_SECONDS,
+        "jti": secrets.token_urlsafe(16),
+        "sid": hashlib.sha256((session.session_key or "").encode()).hexdigest(),
+        "org": user.organisation_id,
+        "perms": sorted(name for name in user.get_all_permissions() if name.split(".")[0] in PERMISSION_APPS),
+        "csrf_checked": csrf_checked,
+    }
+
+
+def signed(payload: dict[str, Any], key: OKPKey) -> str:
+    return jwt.encode({"alg": "EdDSA", "kid": key.kid}, payload, key, registry=_EDDSA)
+
+
+def signing_key(file: str) -> OKPKey:
+    """The key in the file as it is now: a new key is used as soon as it is written."""
+    path = Path(file)
+    try:
+        return _imported(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise ImproperlyConfigured(f"IDENTITY_PRIVATE_KEY_FILE {file} cannot be read: {error.strerror}.") from error
+
+
+@lru_cache(maxsize=1)
+def _imported(path: Path, _version: int) -> OKPKey:
+    try:
+        key = OKPKey.import_key(json.loads(path.read_bytes()))
+    except (ValueError, TypeError, KeyError, JoseError) as error:
+        raise _unusable(path) from error
+    if key.curve_name != "Ed25519" or not key.is_private or not key.kid:
+        raise _unusable(path)
+    return key
+
+
+def _unusable(path: Path) -> ImproperlyConfigured:
+    return ImproperlyConfigured(
+        f"IDENTITY_PRIVATE_KEY_FILE {path} must hold one private Ed25519 key as a JWK with a kid."
+    )
+
+
+class _EdDSARegistry(JWSRegistry):
+    """Writes `EdDSA` (RFC 8037) and signs with the same algorithm under its newer name (RFC 9864).
+
+    joserfc warns at each use of the old name, which is the one that every verifier knows.
+    """
+
+    def get_alg(self, name: str) -> Any:
+        return self.algorithms["Ed25519"]
+
+
+_EDDSA = _EdDSARegistry()
