@@ -1,0 +1,5 @@
+"""`python -m router`: see `cli`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,99 @@
+"""The router as a Starlette application: the only file that knows all parts.
+
+HTTP requests go straight to the proxy; everything else an ASGI server says (its lifespan) is Starlette's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from starlette.applications import Starlette
+
+from .config import LEGACY, Config, Identity, load
+from .errors import ConfigError, Problem
+from .identity import Exchange
+from .proxy import Live, Proxy, Receive, Scope, Send
+from .reload import watch
+from .routes import Table
+from .upstream import Pool
+
+FILE_ENV = "STRANGLER_ROUTES"
+"""The environment variable that tells a worker process which routes.toml to serve."""
+
+
+class RouterApp(Starlette):
+    """Serves a routes.toml and follows its changes."""
+
+    def __init__(self, file: Path, environ: Mapping[str, str] = os.environ) -> None:
+        """Raises ConfigError if the file cannot be used; later a wrong file only leaves things as they are."""
+        self._file = file
+        self._environ = environ
+        self._config = load(file)
+        identity_exchange(self._config.identity, environ)
+        self._proxy: Proxy | None = None
+        super().__init__(lifespan=self._lifespan)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self._proxy is None:
+            await super().__call__(scope, receive, send)
+            return
+        await self._proxy(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self._proxy = Proxy(go_live(self._config, self._environ, {}))
+        watching = asyncio.create_task(watch(self._file, self._take_over))
+        yield
+        watching.cancel()
+        for pool in self._proxy.live.pools.values():
+            pool.close()
+
+    def _take_over(self, config: Config) -> None:
+        if self._proxy is None:
+            return
+        before = self._proxy.live
+        self._proxy.live = go_live(config, self._environ, before.pools)
+        for name, pool in before.pools.items():
+            if self._proxy.live.pools.get(name) is not pool:
+                pool.close()
+
+
+def create_app() -> RouterApp:
+    """For servers that want a factory: serves the file that STRANGLER_ROUTES names, or routes.toml."""
+    return RouterApp(Path(os.environ.get(FILE_ENV, "routes.toml")))
+
+
+def go_live(config: Config, environ: Mapping[str, str], pools: Mapping[str, Pool]) -> Live:
+    """What serves `config`; upstreams that did not change keep their pools, with the connections in them."""
+    kept = {name: pool for name, pool in pools.items() if config.upstreams.get(name) == pool.upstream}
+    exchange = identity_exchange(config.identity, environ)
+    now = {name: kept.get(name) or Pool(upstream) for name, upstream in config.upstreams.items()}
+    if config.identity is None or exchange is None:
+        return Live(config.server, Table(config.routes), now, None, frozenset())
+    monolith = {LEGACY, config.identity.upstream}
+    identified = {name for name, upstream in config.upstreams.items() if upstream.identity} - monolith
+    return Live(
+        config.server,
+        Table(config.routes),
+        now,
+        (exchange, now[config.identity.upstream]),
+        frozenset(identified),
+    )
+
+
+def identity_exchange(identity: Identity | None, environ: Mapping[str, str]) -> Exchange | None:
+    """The identity exchange with its secret. Raises ConfigError if the environment does not hold it."""
+    if identity is None:
+        return None
+    secret = environ.get(identity.secret_env, "")
+    if not secret:
+        cure = (
+            f"the environment variable {identity.secret_env} is not set: "
+            "give the router and the monolith the same long random value"
+        )
+        raise ConfigError("The environment", (Problem("identity, secret_env", cure),))
+    return Exchange(identity, secret.encode())

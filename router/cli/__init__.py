@@ -1,0 +1,26 @@
+"""The command line: `python -m router check | explain | serve`, installed as `strangler` too."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ..errors import ConfigError
+from .check import check
+from .explain import explain
+from .serve import serve
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="A routing proxy for strangler-fig migrations.")
+app.command()(check)
+app.command()(explain)
+app.command()(serve)
+
+
+def main() -> None:
+    """Run one command; a routes.toml that cannot be used ends any of them with status 2."""
+    try:
+        app()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,37 @@
+"""`check`: says everything that is wrong with a routes.toml, or how far each route has moved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..config import LEGACY, Route, load
+
+File = Annotated[Path, typer.Argument(help="the routes.toml to read")]
+
+
+def check(file: File = Path("routes.toml")) -> None:
+    """Check routes.toml: every problem at once, or the routes it describes. Exit status 2 if it cannot be used."""
+    config = load(file)
+    table = Table("route", "methods", "path", "stage", "who answers", box=None, pad_edge=False)
+    for route in config.routes:
+        table.add_row(route.name, " ".join(route.methods) or "all", route.path, route.stage, who_answers(route))
+    table.add_row("(everything else)", "all", "", "", LEGACY)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"{file} is right.")
+
+
+def who_answers(route: Route) -> str:
+    """In words, for any caller."""
+    match route.stage:
+        case "legacy":
+            return LEGACY
+        case "extracted":
+            return route.to
+        case "split":
+            return f"{route.to} for {route.split.percent:g} % by {route.split.by}, {LEGACY} for the rest"

@@ -1,0 +1,59 @@
+"""`explain`: says who would answer one request, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+
+from ..config import load
+from ..routes import Table
+from ..stages import caller_of, decide
+from .check import who_answers
+
+Words = Annotated[list[str], typer.Argument(metavar="[routes.toml] METHOD PATH", show_default=False)]
+HeaderLines = Annotated[
+    list[str],
+    typer.Option("--header", "-H", help="'name: value', as the caller would send it; may be repeated"),
+]
+Address = Annotated[str, typer.Option(help="the caller's address")]
+
+
+def explain(words: Words, header: HeaderLines = [], address: Address = "127.0.0.1") -> None:  # noqa: B006
+    """Name the route, the stage and the upstream of one request."""
+    file, method, path = _request(words)
+    config = load(file)
+    headers = [_header(line) for line in header]
+    route = Table(config.routes).match(method, path.partition("?")[0].encode("ascii"))
+    decision = decide(route, caller_of(route, headers, address))
+    grid = Grid.grid(padding=(0, 2))
+    grid.add_row("request", f"{method} {path}")
+    grid.add_row("route", route.name if route else "none")
+    if route:
+        grid.add_row("stage", f"{route.stage} ({who_answers(route)})")
+    grid.add_row("upstream", f"{decision.primary} at {config.upstreams[decision.primary].url}")
+    grid.add_row("because", decision.reason)
+    Console(highlight=False, soft_wrap=True).print(grid)
+
+
+def _request(words: list[str]) -> tuple[Path, str, str]:
+    if len(words) == 2:
+        words = ["routes.toml", *words]
+    if len(words) != 3:
+        raise typer.BadParameter("say a method and a path, such as: explain POST /api/tickets/7/summary")
+    file, method, path = words
+    if not path.startswith("/"):
+        raise typer.BadParameter(f'the path must begin with a slash: "/{path}"')
+    if not path.isascii():
+        raise typer.BadParameter("write the path as it is sent: percent-encode what is not ASCII")
+    return Path(file), method.upper(), path
+
+
+def _header(line: str) -> tuple[bytes, bytes]:
+    name, colon, value = line.partition(":")
+    if not colon or not name.strip():
+        raise typer.BadParameter(f"\"{line}\" is no header: write --header 'name: value'")
+    return name.strip().lower().encode(), value.strip().encode()

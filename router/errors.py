@@ -1,0 +1,118 @@
+"""Everything that can go wrong, as one closed tree: by who has to act, then by phase.
+
+    RouterError
+    ├── ConfigError              the operator: routes.toml is wrong; carries every problem at once
+    └── ExchangeError            one request failed; `status` and `code` are what the caller gets
+        ├── CallerLeft           nobody is there to be answered
+        ├── RequestTooLarge      413  a body without a length is longer than we hold
+        ├── NotRoutable          404  a path that only the router itself may use
+        ├── IdentityUnavailable  503  the monolith could not say who the caller is
+        └── UpstreamError
+            ├── Busy             503  all connections to the upstream are in use
+            ├── ConnectFailed    502  refused, unreachable, unknown name: nothing was sent
+            ├── ConnectTimeout   504  nothing was sent
+            ├── AnswerCut        502  the connection ended before the answer did
+            ├── AnswerMalformed  502  what came is not HTTP/1.1, or ambiguous
+            └── AnswerTimeout    504  no first byte, or no next byte, in time
+
+A failure after the answer's first byte has no status any more: the caller's connection is cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class RouterError(Exception):
+    """Any failure of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with routes.toml: where, and what to do about it."""
+
+    place: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.cure}" if self.place else self.cure
+
+
+class ConfigError(RouterError):
+    """routes.toml cannot be used; `problems` holds every reason, in the order of the file."""
+
+    def __init__(self, source: str, problems: tuple[Problem, ...]) -> None:
+        self.source = source
+        self.problems = problems
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__("\n".join([f"{source} has {count}:", *(f"  {problem}" for problem in problems)]))
+
+
+class ExchangeError(RouterError):
+    """One request failed."""
+
+    status = 502
+    code = "upstream_failed"
+    sentence = "The service behind this address failed."
+    retry_after_seconds: int | None = None
+
+
+class CallerLeft(ExchangeError):
+    """The caller closed the connection; there is nobody to answer."""
+
+
+class RequestTooLarge(ExchangeError):
+    status = 413
+    code = "request_too_large"
+    sentence = "The request body is too large to be accepted without a Content-Length."
+
+
+class NotRoutable(ExchangeError):
+    status = 404
+    code = "not_found"
+    sentence = "Not found."
+
+
+class IdentityUnavailable(ExchangeError):
+    status = 503
+    code = "identity_unavailable"
+    sentence = "Who you are could not be checked just now. Try again."
+    retry_after_seconds = 1
+
+
+class UpstreamError(ExchangeError):
+    """An upstream did not answer as it should."""
+
+
+class Busy(UpstreamError):
+    status = 503
+    code = "upstream_busy"
+    sentence = "The service behind this address has too much to do. Try again."
+    retry_after_seconds = 1
+
+
+class ConnectFailed(UpstreamError):
+    code = "upstream_unreachable"
+    sentence = "The service behind this address cannot be reached."
+
+
+class ConnectTimeout(UpstreamError):
+    status = 504
+    code = "upstream_connect_timeout"
+    sentence = "The service behind this address did not accept a connection in time."
+
+
+class AnswerCut(UpstreamError):
+    code = "upstream_cut"
+    sentence = "The service behind this address ended its answer early."
+
+
+class AnswerMalformed(UpstreamError):
+    code = "upstream_malformed"
+    sentence = "The service behind this address gave an answer that is not valid HTTP."
+
+
+class AnswerTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+    sentence = "The service behind this address did not answer in time."

@@ -1,0 +1,98 @@
+"""The bytes of a request's head for an upstream, and the headers of an answer for a caller.
+
+Header values, paths and queries stay the caller's bytes. What is left out, both ways: hop-by-hop headers and
+those that `Connection` names (RFC 9110 §7.6.1). From a caller, also everything that an upstream would believe
+because only the router may say it; with `_` for `-` too, because WSGI cannot tell the two apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+IDENTITY = b"x-internal-identity"
+IDENTITY_SECRET = b"x-identity-secret"
+
+_HOP_BY_HOP = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
+)
+# Answered here (RFC 9110 §10.1.1) or written anew below.
+_OURS = frozenset((b"expect", b"content-length", b"proxy-authorization", b"via"))
+_ONLY_WE_SAY = frozenset(
+    (IDENTITY, IDENTITY_SECRET, b"forwarded", b"x-real-ip", b"traceparent", b"tracestate", b"baggage")
+)
+_NOT_FORWARDED = _HOP_BY_HOP | _OURS | _ONLY_WE_SAY
+
+
+def request_head(
+    method: str,
+    target: bytes,
+    headers: Headers,
+    *,
+    length: int | None,
+    ours: Iterable[tuple[bytes, bytes]],
+) -> bytes:
+    """Request line and headers. `length`: of the body in bytes; 0 for none, -1 for chunked, None to say nothing."""
+    out = [method.encode("ascii"), b" ", target, b" HTTP/1.1\r\n"]
+    named = _named_by_connection(headers)
+    via = b""
+    for name, value in headers:
+        if name in _NOT_FORWARDED or name in named:
+            if name == b"via":
+                via += value + b", "
+            continue
+        if name.startswith(b"x-forwarded-") or (b"_" in name and _is_disguised(name)):
+            continue
+        out += (name, b": ", value, b"\r\n")
+    if length is not None:
+        out.append(b"transfer-encoding: chunked\r\n" if length < 0 else b"content-length: %d\r\n" % length)
+    out += (b"via: ", via, b"1.1 strangler\r\n")
+    for name, value in ours:
+        out += (name, b": ", value, b"\r\n")
+    out.append(b"\r\n")
+    return b"".join(out)
+
+
+def forwarded(scheme: str, address: str, headers: Headers, traceparent: bytes) -> list[tuple[bytes, bytes]]:
+    """What the router says about the caller, and the trace it starts. Nobody's own word is believed."""
+    return [
+        (b"x-forwarded-for", address.encode("ascii", "replace")),
+        (b"x-forwarded-proto", scheme.encode("ascii")),
+        (b"x-forwarded-host", first(headers, b"host") or b""),
+        (b"traceparent", traceparent),
+    ]
+
+
+def answer_headers(status: int, headers: Headers) -> list[tuple[bytes, bytes]]:
+    """An upstream's headers as the caller gets them: in order, repeated ones repeated."""
+    named = _named_by_connection(headers)
+    # A body is impossible here; servers (uvicorn too) wait for the one that a length announces.
+    bodiless = status in (204, 304)
+    return [
+        (name, value)
+        for name, value in headers
+        if name not in _HOP_BY_HOP and name not in named and not (bodiless and name == b"content-length")
+    ]
+
+
+def first(headers: Headers, wanted: bytes) -> bytes | None:
+    """The first value of a header, or None. Names are lower case."""
+    for name, value in headers:
+        if name == wanted:
+            return value
+    return None
+
+
+def _named_by_connection(headers: Headers) -> frozenset[bytes]:
+    for name, value in headers:
+        if name == b"connection" and value not in (b"keep-alive", b"close", b"Keep-Alive", b"Close"):
+            return frozenset(
+                token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")
+            )
+    return frozenset()
+
+
+def _is_disguised(name: bytes) -> bool:
+    plain = name.replace(b"_", b"-")
+    return plain in _NOT_FORWARDED or plain.startswith(b"x-forwarded-")

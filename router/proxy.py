@@ -1,0 +1,243 @@
+"""The story of one request: match → decide → identify → forward → answer.
+
+Raw ASGI, no request or response objects: this is the path that every request of the site takes. A request keeps
+the `Live` that it began with, whatever is reloaded meanwhile. A caller who leaves cancels the request's task,
+and with it everything that was done for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import unquote_to_bytes
+
+from .config import Server
+from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge
+from .failures import failure_answer
+from .headers import IDENTITY, Headers, answer_headers, first, forwarded, request_head
+from .identity import Exchange, Refusal
+from .routes import Table
+from .stages import caller_of, decide
+from .upstream import Connection, Pool, Request
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+CALLER = "strangler.caller"
+"""The scope's key for the caller's connection, where the server offers it (see `server.py`)."""
+TARGET = "strangler.target"
+"""The scope's key for the request target as the caller wrote it, where the server offers it."""
+
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+_log = logging.getLogger(__name__)
+
+
+class Caller(Protocol):
+    """The caller's connection."""
+
+    task: asyncio.Task[Any] | None
+    """The task to be cancelled when the caller leaves."""
+
+    def cut(self) -> None:
+        """Close at once, so that what was sent cannot be taken for a whole answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Everything that a reload replaces, as one object that is swapped whole."""
+
+    server: Server
+    table: Table
+    pools: Mapping[str, Pool]
+    identity: tuple[Exchange, Pool] | None
+    identified: frozenset[str]
+    """The upstreams whose requests carry a signed identity."""
+
+
+class Proxy:
+    """An ASGI application for HTTP requests."""
+
+    def __init__(self, live: Live) -> None:
+        self.live = live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange_id = random.getrandbits(128) or 1
+        caller: Caller | None = scope.get(CALLER)
+        answer = _Answer(send)
+        if caller is not None:
+            caller.task = asyncio.current_task()
+        try:
+            await _exchange(self.live, exchange_id, scope, receive, answer)
+        except CallerLeft:
+            return
+        except asyncio.CancelledError:
+            if not answer.has_nobody and (caller is None or caller.task is not None):
+                raise  # not because the caller left (who is then off the connection's task): the server is stopping
+        except ExchangeError as error:
+            await _failed(error, exchange_id, scope, answer, caller)
+        finally:
+            if caller is not None:
+                caller.task = None
+
+
+class _Answer:
+    """The way back to the caller; knows whether anything went there already, and whether nobody is left there."""
+
+    __slots__ = ("has_begun", "has_nobody", "send")
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
+        self.has_begun = False
+        self.has_nobody = False
+
+    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.has_begun = True
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def body(self, body: bytes, *, is_last: bool) -> None:
+        await self.send({"type": "http.response.body", "body": body, "more_body": not is_last})
+
+
+async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    method: str = scope["method"]
+    path: bytes = scope["raw_path"]
+    headers: Headers = scope["headers"]
+    address: str = scope["client"][0] if scope["client"] else ""
+
+    route = live.table.match(method, path)
+    decision = decide(route, caller_of(route, headers, address))
+    pool = live.pools[decision.primary]
+
+    traceparent = b"00-%032x-%016x-01" % (exchange_id, random.getrandbits(64) or 1)
+    ours = forwarded(scope["scheme"], address, headers, traceparent)
+    cookies: list[tuple[bytes, bytes]] = []
+    if live.identity is not None:
+        if decision.primary in live.identified:
+            who = await live.identity[0].ask(live.identity[1], method, headers, decision.primary, ours)
+            if isinstance(who, Refusal):
+                await answer.begin(who.status, who.headers)
+                await answer.body(who.body, is_last=True)
+                return
+            ours.append((IDENTITY, who.value))
+            cookies = who.set_cookies
+        elif _is_same_path(path, live.identity[0].path):
+            raise NotRoutable("the identity exchange is the router's alone")
+
+    body, length, has_more = await _opening_body(headers, receive, pool, live.server.spool_bytes)
+    head = request_head(method, _target(scope, path), headers, length=length, ours=ours)
+    request = Request(head + body, method == "HEAD", method in _SAFE and not has_more)
+    connection = await pool.connect(request)
+    listener = _listen(scope, receive, answer, connection, has_more, length == -1)
+    try:
+        connection = await pool.answered(connection, request)
+        answering = answer_headers(connection.status, connection.headers)
+        answering += cookies
+        if live.server.answered_by:
+            answering.append((b"x-answered-by", decision.primary.encode()))
+        await answer.begin(connection.status, answering)
+        while True:
+            chunk = await connection.read()
+            await answer.body(chunk, is_last=connection.is_complete)
+            if connection.is_complete:
+                return
+    finally:
+        if listener is not None:
+            listener.cancel()
+        pool.give_back(connection)
+
+
+async def _opening_body(
+    headers: Headers, receive: Receive, pool: Pool, spool_bytes: int
+) -> tuple[bytes, int | None, bool]:
+    """What of the request's body goes out with the head; the length to announce; whether there is more to come.
+
+    The length is in bytes, -1 for chunked, None where the caller announced none.
+    """
+    announced = first(headers, b"content-length")
+    is_chunked = announced is None and first(headers, b"transfer-encoding") is not None
+    if not is_chunked and (announced is None or announced == b"0"):
+        return b"", None if announced is None else 0, False
+    body, has_more = await _received(receive)
+    if not is_chunked:
+        return body, int(announced or 0), has_more
+    if pool.upstream.chunked_requests == "stream":
+        return _framed(body, has_more), -1, has_more
+    while has_more:
+        if len(body) > spool_bytes:
+            break
+        more, has_more = await _received(receive)
+        body += more
+    if len(body) > spool_bytes:
+        raise RequestTooLarge(f"a chunked body is longer than the {spool_bytes} bytes that are held for it")
+    return body, len(body), False
+
+
+async def _received(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise CallerLeft("while the request was on its way")
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _framed(body: bytes, has_more: bool) -> bytes:
+    """One piece of a chunked body (RFC 9112 §7.1), with the end if it is the last."""
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    return chunk if has_more else chunk + b"0\r\n\r\n"
+
+
+def _listen(
+    scope: Scope, receive: Receive, answer: _Answer, connection: Connection, has_more: bool, is_chunked: bool
+) -> asyncio.Task[None] | None:
+    """Somebody has to hear the rest of the body and, on servers that do not tell, the caller's leaving."""
+    is_told = CALLER in scope
+    if is_told and not has_more:
+        return None
+    connection.is_request_sent = not has_more
+    request_task = asyncio.current_task()
+
+    async def hear(has_more: bool) -> None:
+        try:
+            while has_more:
+                body, has_more = await _received(receive)
+                connection.write(_framed(body, has_more) if is_chunked else body)
+                await connection.drain()
+            connection.is_request_sent = True
+            while not is_told:
+                await _received(receive)
+        except CallerLeft:
+            answer.has_nobody = True
+            if request_task is not None:
+                request_task.cancel()
+
+    return asyncio.create_task(hear(has_more))
+
+
+async def _failed(error: ExchangeError, exchange_id: int, scope: Scope, answer: _Answer, caller: Caller | None) -> None:
+    """Say so; or, once the answer has begun, cut it: its end must not look like an end."""
+    _log.warning("%s %s: %s %032x", type(error).__name__, scope["method"], error, exchange_id)
+    if not answer.has_begun:
+        status, headers, body = failure_answer(error, exchange_id, first(scope["headers"], b"accept") or b"")
+        await answer.begin(status, headers)
+        await answer.body(b"" if scope["method"] == "HEAD" else body, is_last=True)
+    elif caller is not None:
+        caller.cut()
+    else:
+        raise error
+
+
+def _target(scope: Scope, path: bytes) -> bytes:
+    """The request target as the caller wrote it; what an absolute one says beside the path is in Host already."""
+    target: bytes | None = scope.get(TARGET)
+    if target is not None and target.startswith(b"/"):
+        return target
+    query: bytes = scope["query_string"]
+    return path + b"?" + query if query else path
+
+
+def _is_same_path(path: bytes, other: bytes) -> bool:
+    return path == other or (b"%" in path and unquote_to_bytes(path) == other)

@@ -1,0 +1,69 @@
+"""uvicorn's HTTP protocol with what a public proxy needs on top of it.
+
+- Request trailers never become headers: uvicorn 0.54 appends them to the scope, so that a caller could add
+  `X-Forwarded-For` or `Cookie` after the fact.
+- Headers are limited in number and size (431).
+- The proxy gets the request target as it was written, and is told at once when the caller leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .proxy import CALLER, TARGET
+
+HEADER_COUNT = 100
+HEADER_BYTES = 65_536
+"""All header names and values of one request together."""
+
+
+class ServerProtocol(HttpToolsProtocol):
+    """One caller's connection; a `Caller` of `proxy.py`."""
+
+    task: asyncio.Task[Any] | None = None
+    _is_reading_headers = False
+    _is_too_large = False
+    _header_bytes = 0
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_reading_headers = True
+        self._header_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_reading_headers:
+            return
+        self._header_bytes += len(name) + len(value)
+        if len(self.headers) >= HEADER_COUNT or self._header_bytes > HEADER_BYTES:
+            self._is_too_large = True
+            raise ValueError("the request has too many or too long headers")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._is_reading_headers = False
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope[CALLER] = self
+        scope[TARGET] = self.url
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        if not self._is_too_large:
+            super().send_400_response(msg)
+            return
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.task is not None:
+            task, self.task = self.task, None
+            task.cancel()
+
+    def cut(self) -> None:
+        self.cycle.disconnected = True  # spares the log uvicorn's complaint about an answer without an end
+        self.transport.abort()

@@ -1,0 +1,6 @@
+"""One HTTP/1.1 connection to an upstream, and the pool around it."""
+
+from .connection import Connection, Request
+from .pool import Pool
+
+__all__ = ["Connection", "Pool", "Request"]

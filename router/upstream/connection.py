@@ -1,0 +1,253 @@
+"""One HTTP/1.1 connection to an upstream: bytes out, bytes in, with a name for every way it can fail.
+
+The parser is httptools (llhttp), the one that uvicorn uses. What it leaves open is decided here: an answer with
+both Content-Length and Transfer-Encoding is refused (RFC 9112 §6.3), an answer that the upstream's closing should
+have ended is complete only if nothing said how long it is, and a connection with a byte too many is not used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import cast
+
+import httptools
+
+from ..errors import AnswerCut, AnswerMalformed, UpstreamError
+
+BUFFERED_BYTES = 262_144
+"""So much of an answer is held for a slow caller before the upstream has to wait."""
+HEAD_BYTES = 65_536
+"""So long may the headers of an answer be, all together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent at once: the head with as much of the body as is there already."""
+
+    opening: bytes
+    is_head: bool
+    is_replayable: bool
+    """A safe method that was sent whole: it may be sent again if a kept connection turns out to be dead."""
+
+
+class Connection(asyncio.Protocol):
+    """Carries one exchange at a time: `start`, `answered`, then `read` until it returns nothing.
+
+    `status` and `headers` (names in lower case) are there once `answered` returned.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._waiter: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._is_paused = False
+        self._is_idle = True
+        self.is_reused = False
+        self.is_open = False
+        self.has_answer_bytes = False
+        self.deadline = math.inf
+        """On the loop's clock; the pool fails the exchange when it has passed."""
+        self.idle_seconds = math.inf
+        self.idle_since = 0.0
+        self._prepare(is_head=False)
+
+    def _prepare(self, *, is_head: bool) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.error: UpstreamError | None = None
+        self.is_complete = False
+        self._is_head = is_head
+        self._has_head = False
+        self._is_interim = False
+        self._is_delimited = False
+        self._is_surplus = False
+        self._must_close = False
+        self.is_request_sent = True
+        """False while a body is still on its way: a connection with half a request on it is not used again."""
+        self._head_bytes = 0
+        self._chunks: deque[bytes] = deque()
+        self._buffered = 0
+
+    # --- the exchange, as the proxy sees it
+
+    def start(self, request: Request, deadline: float, idle_seconds: float) -> None:
+        self._prepare(is_head=request.is_head)
+        self._is_idle = False
+        self.has_answer_bytes = False
+        self.deadline = deadline
+        self.idle_seconds = idle_seconds
+        self.write(request.opening)
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and self.is_open:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the upstream has taken enough of what was written."""
+        while self._writable is not None:
+            await self._writable
+
+    async def answered(self) -> None:
+        """Wait for the answer's head. Raises an UpstreamError if it does not come."""
+        while not self._has_head:
+            if self.error is not None:
+                raise self.error
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """The next bytes of the body as they came, b"" at its end. Raises an UpstreamError if it is cut."""
+        while not self._chunks:
+            if self.is_complete:
+                return b""
+            if self.error is not None:
+                raise self.error
+            await self._wait()
+        return self.take()
+
+    def take(self) -> bytes:
+        """What of the body is here already, without waiting."""
+        chunks = self._chunks
+        body = chunks.popleft() if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._buffered = 0
+        if self._is_paused and self._transport is not None:
+            self._is_paused = False
+            self.deadline = self._loop.time() + self.idle_seconds
+            self._transport.resume_reading()
+        return body
+
+    def fail(self, error: UpstreamError | None) -> None:
+        """End the exchange at once; without an error if nobody waits for the answer any more."""
+        if not self.is_complete and self.error is None:
+            self.error = error or AnswerCut("given up by the router")
+        self.close()
+        self._wake()
+
+    def close(self) -> None:
+        self.is_open = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def rest(self) -> bool:
+        """Become idle. False if this connection cannot carry another exchange."""
+        if not (self.is_open and self.is_complete and self.is_request_sent) or self._must_close or self._is_surplus:
+            return False
+        self._is_idle = True
+        self.deadline = math.inf
+        self.idle_since = self._loop.time()
+        if self._is_head:
+            self._parser = httptools.HttpResponseParser(self)  # the old one still expects the body that was announced
+        return True
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # --- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_idle or self.error is not None:
+            self.close()
+            return
+        self.has_answer_bytes = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._malformed("it changes the protocol unasked")
+        except httptools.HttpParserError as error:
+            self._malformed(str(error))
+        if self._has_head:
+            self.deadline = math.inf if self._is_paused else self._loop.time() + self.idle_seconds
+            self._wake()
+
+    def eof_received(self) -> bool:
+        return False  # the transport closes itself, and connection_lost decides what that means
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_open = False
+        self.resume_writing()
+        if exc is None and self._has_head and not self._is_delimited:
+            self.is_complete = True
+        if not self.is_complete and self.error is None:
+            self.error = AnswerCut("the connection ended before the answer did")
+        self._wake()
+
+    def pause_writing(self) -> None:
+        if self._writable is None:
+            self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            waiting, self._writable = self._writable, None
+            if not waiting.done():
+                waiting.set_result(None)
+
+    # --- the parser's side
+
+    def on_message_begin(self) -> None:
+        if self.is_complete:
+            self._is_surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._has_head or self._is_surplus:
+            return  # a trailer, or an answer that nobody asked for
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > HEAD_BYTES:
+            raise ValueError("its headers are too long")
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        if self._is_surplus:
+            return
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            self._is_interim = True  # RFC 9110 §15.2; ASGI has no way to pass it on
+            self.headers = []
+            return
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        encodings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if len(lengths) > 1 or (lengths and encodings) or (encodings and encodings[-1].lower() != b"chunked"):
+            raise ValueError("it says in two ways how long it is")
+        self._is_delimited = bool(lengths or encodings)
+        self._must_close = not self._parser.should_keep_alive()
+        self._has_head = True
+        if self._is_head:
+            self.is_complete = True
+
+    def on_body(self, body: bytes) -> None:
+        if self.is_complete:
+            self._is_surplus = True
+            return
+        self._chunks.append(body)
+        self._buffered += len(body)
+        if self._buffered > BUFFERED_BYTES and not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        if self._is_interim:
+            self._is_interim = False
+        elif self._has_head:
+            self.is_complete = True
+
+    def _malformed(self, why: str) -> None:
+        if self.is_complete:
+            self._is_surplus = True
+            return
+        self.fail(AnswerMalformed(why))
