@@ -1,0 +1,123 @@
+"""The application: settings in, FastAPI out."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from . import endpoints, operations
+from .answers import SAME_ON_EVERY_ANSWER, refused
+from .database import open_database
+from .endpoints import Service, caller_of
+from .errors import CallerLeft, MethodNotAllowed, NotFound, Refusal, ServerError, SettingsError, StreamCut
+from .identity import Keys, Verifier
+from .provider import open_provider
+from .settings import Settings, read_settings
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application; without settings it reads the environment, or ends the process with what is wrong there."""
+    if settings is None:
+        try:
+            return create_app(read_settings())
+        except SettingsError as error:
+            raise SystemExit(f"The assistant service cannot start.\n{error}") from None
+
+    verifier = Verifier(Keys(settings.identity_jwks_file), settings.identity_issuer, settings.identity_audience)
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with open_database(settings) as database, open_provider(settings) as provider:
+            yield {"service": Service(verifier, database, provider)}
+
+    register_url_convertor("digits", Digits())
+    app = FastAPI(
+        title="Helpdesk assistant",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=life,
+    )
+    app.include_router(endpoints.router)
+    app.include_router(operations.router)
+    app.add_exception_handler(Refusal, _refusal)
+    app.add_exception_handler(HTTPException, _not_routed)
+    app.add_middleware(Envelope)
+    return app
+
+
+class Digits(Convertor[int]):
+    """Django's `<int:…>`. Starlette's own `int` lets a number through that Python refuses to read: a 500."""
+
+    regex = "[0-9]{1,4300}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+class Envelope:
+    """The outermost layer: the headers of every answer, and an end for every way in which there is none."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message = {**message, "headers": [*message["headers"], *SAME_ON_EVERY_ANSWER]}
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except (CallerLeft, ClientDisconnect):
+            return
+        except StreamCut:
+            # To return before the body is complete makes the server close the connection, without the last
+            # chunk; to raise would do the same, and put a traceback of something expected into its log.
+            return
+        except Exception:
+            if started:
+                raise  # the server logs it and cuts the connection
+            logger.exception("Unexpected error in %s %s.", scope["method"], scope["path"])
+            await refused(ServerError())(scope, receive, send_with_headers)
+
+
+async def _refusal(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return refused(error)
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """No route, or none for this method; as in the monolith, an API says the latter only to whom it knows."""
+    assert isinstance(error, HTTPException)
+    if error.status_code != 405:
+        return refused(NotFound())
+    try:
+        if request.url.path.startswith("/api/"):
+            caller_of(request)
+    except Refusal as refusal:
+        return refused(refusal)
+    allowed = (error.headers or {}).get("Allow", "")
+    return refused(MethodNotAllowed(request.method, ", ".join(sorted(allowed.split(", ")))))

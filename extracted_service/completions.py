@@ -1,0 +1,112 @@
+"""What the provider's JSON says: text, finish reason, model and usage, or Failed with the reason."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import Failed
+from .sse import Event
+
+LONGEST_MODEL_CHARACTERS = 100  # what the monolith's columns hold
+MOST_TOKENS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Usage:
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How a completion ended. Success is proven, never assumed: there is none without a finish reason."""
+
+    finish_reason: str
+    model: str
+    usage: Usage
+
+
+@dataclass(frozen=True)
+class Completion:
+    text: str
+    finish: Finish
+
+
+def completion(content: bytes, default_model: str) -> Completion:
+    """The completion in the body of a whole answer."""
+    answer = _object_in(content)
+    choice = _first_choice(answer) or {}
+    text = _part(choice, "message").get("content")
+    if not isinstance(text, str) or not text.strip():
+        raise Failed("its answer holds no text")
+    if not choice.get("finish_reason"):
+        raise Failed("its answer has no finish_reason")
+    return Completion(text, Finish(str(choice["finish_reason"]), _model(answer, default_model), _usage(answer)))
+
+
+class Reading:
+    """A streamed completion, chunk by chunk."""
+
+    def __init__(self, default_model: str) -> None:
+        self._finish_reason = ""
+        self._model = default_model
+        self._usage = Usage()
+
+    def text(self, event: Event) -> str:
+        """What this chunk adds to the text; "" for one that only tells the role, the end or the usage."""
+        if event.name == "error":
+            raise Failed("it sent an error in its stream")
+        chunk = _object_in(event.data)
+        choice = _first_choice(chunk) or {}
+        self._finish_reason = str(choice.get("finish_reason") or self._finish_reason)
+        self._model = _model(chunk, self._model)
+        if chunk.get("usage"):
+            self._usage = _usage(chunk)
+        text = _part(choice, "delta").get("content") or ""
+        if not isinstance(text, str):
+            raise Failed("it sent a piece of text that is not text")
+        return text
+
+    def finish(self) -> Finish:
+        if not self._finish_reason:
+            raise Failed("its stream has no finish_reason")
+        return Finish(self._finish_reason, self._model, self._usage)
+
+
+def _object_in(text: bytes | str) -> dict[str, Any]:
+    # json, not pydantic: a token may end in half of a surrogate pair, which only the former lets through.
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Failed("it sent something that is not JSON") from None
+    if not isinstance(value, dict) or "error" in value:
+        raise Failed("it sent an error, or something that is not an object")
+    return value
+
+
+def _first_choice(answer: dict[str, Any]) -> dict[str, Any] | None:
+    choices = answer.get("choices") or []
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        raise Failed("its choices are malformed")
+    return next((choice for choice in choices if choice.get("index", 0) == 0), None)
+
+
+def _part(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    value = parent.get(name) or {}
+    if not isinstance(value, dict):
+        raise Failed(f"its {name} is malformed")
+    return value
+
+
+def _model(answer: dict[str, Any], default: str) -> str:
+    model = answer.get("model")
+    return model[:LONGEST_MODEL_CHARACTERS] if isinstance(model, str) and model else default
+
+
+def _usage(answer: dict[str, Any]) -> Usage:
+    usage = _part(answer, "usage")
+    return Usage(_tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens")))
+
+
+def _tokens(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else 0

@@ -1,0 +1,92 @@
+"""The monolith's database: one engine that the database itself keeps from writing, and one that inserts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from .errors import NotReady
+from .settings import Settings
+
+
+@dataclass(frozen=True)
+class Database:
+    """Borrow a connection for one short transaction and give it back before anything slow happens."""
+
+    reader: AsyncEngine
+    writer: AsyncEngine
+
+    async def check(self) -> None:
+        try:
+            async with self.reader.connect() as connection:
+                await connection.execute(text("SELECT 1 FROM tickets_ticket LIMIT 1"))
+        except (SQLAlchemyError, OSError) as error:
+            reason = getattr(error, "orig", None) or error
+            raise NotReady(f"The database cannot be read: {str(reason).splitlines()[0]}.") from error
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """Both engines for the life of the process; no connection is made before the first query."""
+    database = Database(_engine(settings, read_only=True), _engine(settings, read_only=False))
+    try:
+        yield database
+    finally:
+        await database.reader.dispose()
+        await database.writer.dispose()
+
+
+def _engine(settings: Settings, *, read_only: bool) -> AsyncEngine:
+    url = make_url(settings.database_url)
+    sqlite = url.get_backend_name() == "sqlite"
+    url = _sqlite(url, read_only) if sqlite else _postgresql(url)
+    engine = create_async_engine(
+        url,
+        connect_args=_sqlite_arguments(settings) if sqlite else _postgresql_arguments(settings, read_only),
+        pool_size=settings.database_connections,
+        max_overflow=0,
+        pool_timeout=settings.database_busy_seconds,
+        pool_pre_ping=not sqlite,
+    )
+    if sqlite:
+        event.listen(engine.sync_engine, "connect", _enforce_foreign_keys)
+    return engine
+
+
+def _sqlite(url: URL, read_only: bool) -> URL:
+    """A file that is missing stays missing: only Django creates it."""
+    return URL.create(
+        "sqlite+aiosqlite",
+        database=f"file:{quote(url.database or '')}",
+        query={"mode": "ro" if read_only else "rw", "uri": "true"},
+    )
+
+
+def _sqlite_arguments(settings: Settings) -> dict[str, Any]:
+    return {"timeout": settings.database_busy_seconds}
+
+
+def _postgresql(url: URL) -> URL:
+    """asyncpg calls libpq's `sslmode` `ssl`."""
+    query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
+    return url.set(drivername="postgresql+asyncpg", query=query)
+
+
+def _postgresql_arguments(settings: Settings, read_only: bool) -> dict[str, Any]:
+    server_settings = {"application_name": "extracted_service"}
+    if read_only:
+        server_settings["default_transaction_read_only"] = "on"
+    return {"timeout": settings.database_busy_seconds, "server_settings": server_settings}
+
+
+def _enforce_foreign_keys(connection: Any, _record: object) -> None:
+    """SQLite forgets to, on each new connection; Django asks for it as well."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()

@@ -1,0 +1,120 @@
+"""What the assistant says to the model: the monolith's prompts, byte for byte, from templates of our own.
+
+A template file's last line end is not part of the prompt.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+# What one prompt may hold: the opening message, the latest later ones, and so much of each.
+MOST_LATER_TURNS = 30
+LONGEST_TURN_CHARACTERS = 4000
+
+TONES = {
+    "friendly": "friendly and warm, in the first person, with short sentences and no slang",
+    "formal": "formal and courteous, without contractions, exclamation marks or emoji",
+    "brief": "brief: no more than four sentences, straight to the point, polite",
+}
+
+Messages = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message of a ticket; `kind` is "customer", "agent" or "note" (internal)."""
+
+    kind: str
+    name: str
+    at: datetime
+    body: str
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What a prompt tells about a ticket; the first turn is the text the customer opened it with."""
+
+    organisation: str
+    subject: str
+    customer: str
+    status: str
+    opened_at: datetime
+    turns: tuple[Turn, ...]
+
+
+def summary(conversation: Conversation, max_words: int) -> Messages:
+    return _messages("summary", {**_ticket(conversation), "max_words": str(max_words)})
+
+
+def reply(conversation: Conversation, agent: str, tone: str, instructions: str) -> Messages:
+    facts = {"agent": agent, "tone": TONES[tone], "instructions": instructions}
+    return _messages("reply", {**_ticket(conversation), **facts})
+
+
+def _messages(prompt: str, facts: Mapping[str, Any]) -> Messages:
+    return [{"role": role, "content": _rendered(f"{prompt}_{role}.txt", facts)} for role in ("system", "user")]
+
+
+def _rendered(template: str, facts: Mapping[str, Any]) -> str:
+    return _environment().get_template(template).render(facts).removesuffix("\n")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    """Set to do what Django's engine does: no line end is dropped, and nothing is escaped (it is not HTML)."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=False,  # noqa: S701
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+    )
+
+
+def _ticket(conversation: Conversation) -> dict[str, Any]:
+    opening, later = conversation.turns[:1], conversation.turns[1:]
+    turns = opening + later[-MOST_LATER_TURNS:]
+    return {
+        "organisation": conversation.organisation,
+        "subject": conversation.subject,
+        "customer": conversation.customer,
+        "status": conversation.status,
+        "opened_at": _utc(conversation.opened_at),
+        "left_out": _left_out(len(conversation.turns) - len(turns)),
+        "turns": [{"at": _utc(turn.at), "speaker": _speaker(turn), "body": _shortened(turn.body)} for turn in turns],
+    }
+
+
+def _left_out(turns: int) -> str:
+    match turns:
+        case 0:
+            return ""
+        case 1:
+            return "1 message after the first"
+        case _:
+            return f"{turns} messages after the first"
+
+
+def _speaker(turn: Turn) -> str:
+    match turn.kind:
+        case "customer":
+            return f"{turn.name} (customer)"
+        case "agent":
+            return f"{turn.name} (agent)"
+        case _:
+            return f"{turn.name} (internal note, not seen by the customer)"
+
+
+def _shortened(text: str) -> str:
+    text = text.strip()
+    if len(text) <= LONGEST_TURN_CHARACTERS:
+        return text
+    return text[:LONGEST_TURN_CHARACTERS].rstrip() + " […]"
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,179 @@
+"""The LLM provider: one call out, in the OpenAI wire format, with a deadline on every wait and no retries."""
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from . import completions
+from .completions import Completion, Finish
+from .errors import Busy, Failed, TimedOut
+from .settings import Settings
+from .sse import Event, EventParser
+
+LARGEST_ANSWER_BYTES = 16_777_216
+DEFAULT_RETRY_AFTER_SECONDS = 5
+KEEP_IDLE_SECONDS = 4.0  # below the 5 s after which uvicorn and others close an idle connection
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds; `total` bounds a whole call, the others one wait in it."""
+
+    first_token: float
+    idle: float
+    total: float
+
+
+class Provider:
+    """Chat completions, whole or streamed; raises Busy, TimedOut or Failed and nothing else."""
+
+    def __init__(self, client: httpx.AsyncClient, model: str, deadlines: Deadlines) -> None:
+        self.model = model
+        self._client = client
+        self._deadlines = deadlines
+
+    async def complete(self, request: Mapping[str, Any]) -> Completion:
+        with _named_errors():
+            async with asyncio.timeout(self._deadlines.total):
+                response = await self._sent(request)
+                async with _closing(response):
+                    return completions.completion(await _content(response), self.model)
+
+    async def stream(self, request: Mapping[str, Any]) -> AsyncGenerator[str | Finish]:
+        """The text of each chunk as it comes ("" if it has none), at last the Finish.
+
+        Closing the generator hangs up on the provider.
+        """
+        body = {**request, "stream": True, "stream_options": {"include_usage": True}}
+        reading = completions.Reading(self.model)
+        async with aclosing(self._events(body)) as events:
+            async for event in events:
+                if event.data == "[DONE]":
+                    break
+                yield reading.text(event)
+            else:
+                raise Failed("its stream ended without [DONE]")
+        yield reading.finish()
+
+    async def _events(self, body: Mapping[str, Any]) -> AsyncGenerator[Event]:
+        """No deadline is open across a yield: it would have to be closed by the task that opened it."""
+        limits, now = self._deadlines, asyncio.get_running_loop().time
+        end, parser = now() + limits.total, EventParser()
+        first_end = min(end, now() + limits.first_token)
+        with _named_errors():
+            async with asyncio.timeout_at(first_end):
+                response = await self._sent(body)
+            async with _closing(response):
+                pieces, wait_until = response.aiter_bytes(), first_end
+                while True:
+                    async with asyncio.timeout_at(wait_until):
+                        events = await _next_events(pieces, parser)
+                    if events is None:
+                        return
+                    for event in events:
+                        yield event
+                    wait_until = min(end, now() + limits.idle)
+
+    async def _sent(self, body: Mapping[str, Any]) -> httpx.Response:
+        # ASCII escapes: a lone surrogate in a caller's text has no UTF-8 form, but it has an escape.
+        content = json.dumps(body, separators=(",", ":")).encode("ascii")
+        request = self._client.build_request("POST", "chat/completions", content=content)
+        response = await self._client.send(request, stream=True)
+        if response.status_code == httpx.codes.OK:
+            return response
+        await response.aclose()
+        if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise Busy(retry_after_seconds(response.headers.get("Retry-After", ""), datetime.now(UTC)))
+        raise Failed(f"it answered {response.status_code}")
+
+
+@asynccontextmanager
+async def open_provider(settings: Settings) -> AsyncIterator[Provider]:
+    """One provider, with one pool of connections, for the life of the process."""
+    total = settings.llm_timeout_seconds
+    deadlines = Deadlines(
+        first_token=settings.llm_first_token_seconds or total,
+        idle=settings.llm_idle_seconds or total,
+        total=total,
+    )
+    # aiohttp's connections: a third of the CPU per streamed event, and no stall when hundreds open at once.
+    connector = aiohttp.TCPConnector(limit=settings.llm_connections, keepalive_timeout=KEEP_IDLE_SECONDS)
+    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    client = httpx.AsyncClient(
+        transport=AiohttpTransport(client=session),
+        base_url=settings.llm_base_url,
+        headers={
+            "Authorization": f"Bearer {settings.llm_api_key.get_secret_value()}",
+            "Content-Type": "application/json",
+        },
+        timeout=httpx.Timeout(None, connect=settings.llm_connect_seconds),
+    )
+    async with client:
+        yield Provider(client, settings.llm_model, deadlines)
+
+
+def retry_after_seconds(value: str, now: datetime) -> int:
+    """RFC 9110, section 10.2.3: seconds or a date. What cannot be read counts as not sent."""
+    if value.isascii() and value.isdigit():
+        return int(value[:9])
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return DEFAULT_RETRY_AFTER_SECONDS
+    return max(0, math.ceil((at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()))
+
+
+async def _next_events(pieces: AsyncIterator[bytes], parser: EventParser) -> list[Event] | None:
+    """At least one event, or None at the stream's end; comments alone do not count as a sign of life."""
+    async for piece in pieces:
+        if events := parser.feed(piece):
+            return events
+    return None
+
+
+async def _content(response: httpx.Response) -> bytes:
+    content = bytearray()
+    async for piece in response.aiter_bytes():
+        content += piece
+        if len(content) > LARGEST_ANSWER_BYTES:
+            raise Failed(f"its answer is longer than {LARGEST_ANSWER_BYTES} bytes")
+    return bytes(content)
+
+
+@asynccontextmanager
+async def _closing(response: httpx.Response) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await response.aclose()
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise TimedOut from None
+    except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError) as error:
+        if _was_late(error):
+            raise TimedOut from error
+        raise Failed(f"the connection failed ({type(error).__name__})") from error
+    except ValueError as error:  # an event, or the text of a chunk, that cannot be read
+        raise Failed(str(error)) from error
+
+
+def _was_late(error: Exception) -> bool:
+    """The transport also calls a connection that the provider closed a ConnectTimeout; the cause knows."""
+    if isinstance(error.__cause__, aiohttp.ClientError):
+        return isinstance(error.__cause__, TimeoutError)
+    return isinstance(error, httpx.TimeoutException)
