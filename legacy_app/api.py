@@ -22,6 +22,8 @@ from django.shortcuts import get_object_or_404 as found_or_404
 from django.views import defaults
 from django.views.csrf import csrf_failure as csrf_failure_page
 
+from legacy_app.accounts.access import may
+
 __all__ = ["ApiError", "endpoint", "found_or_404", "paged", "read_json", "valid"]
 
 NOT_AUTHENTICATED = 401, "not_authenticated", "Authentication credentials were not provided."
@@ -76,11 +78,6 @@ def endpoint(**permissions_of):
     return decorate
 
 
-def may(user, *permissions):
-    """Whoever belongs to no organisation has no data here, whatever else they are allowed."""
-    return user.organisation_id is not None and user.has_perms(permissions)
-
-
 def _method_not_allowed(method, allow):
     return ApiError(405, "method_not_allowed", f'Method "{method}" not allowed.', headers={"Allow": allow})
 
@@ -116,9 +113,7 @@ def valid(form):
 
 def _is_of_wrong_type(field, value):
     """Forms are made for strings: they would store ["a"] as "['a']", and true as "True" or as row 1."""
-    return isinstance(field, (forms.CharField, forms.ModelChoiceField)) and isinstance(
-        value, (bool, dict, list)
-    )
+    return isinstance(field, (forms.CharField, forms.ModelChoiceField)) and isinstance(value, (bool, dict, list))
 
 
 class PageForm(forms.Form):
@@ -157,9 +152,7 @@ def csrf_failure(request, reason=""):
 
 
 def bad_request(request, exception):
-    return (
-        ApiError(*BAD_REQUEST).response() if _under_api(request) else defaults.bad_request(request, exception)
-    )
+    return ApiError(*BAD_REQUEST).response() if _under_api(request) else defaults.bad_request(request, exception)
 
 
 def permission_denied(request, exception):
@@ -169,11 +162,7 @@ def permission_denied(request, exception):
 
 
 def not_found(request, exception):
-    return (
-        ApiError(*NOT_FOUND).response()
-        if _under_api(request)
-        else defaults.page_not_found(request, exception)
-    )
+    return ApiError(*NOT_FOUND).response() if _under_api(request) else defaults.page_not_found(request, exception)
 
 
 def server_error(request):

@@ -2,11 +2,10 @@
 
 import logging
 import sys
+from typing import NoReturn
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-
-from legacy_app.settings import DEVELOPMENT_KEY
 
 # The exit status with which a gunicorn worker tells its parent that starting another one is pointless.
 GUNICORN_WORKER_BOOT_ERROR = 3
@@ -18,12 +17,12 @@ log = logging.getLogger(__name__)
 
 def halt_if_unsafe() -> None:
     """Never serve people with a key that everybody can read in the source."""
-    if settings.DEBUG or settings.SECRET_KEY != DEVELOPMENT_KEY:
-        return
-    print(
-        "SECRET_KEY is not set: set it to a long random text, or set DEBUG=1 on your own machine.",
-        file=sys.stderr,
-    )
+    if not settings.DEBUG and settings.SECRET_KEY.startswith("django-insecure-"):
+        halt("SECRET_KEY is not set: set it to a long random text, or set DEBUG=1 on your own machine.")
+
+
+def halt(sentence: str) -> NoReturn:
+    print(sentence, file=sys.stderr)
     raise SystemExit(GUNICORN_WORKER_BOOT_ERROR)
 
 

@@ -22,9 +22,7 @@ class ArticleQuerySet(models.QuerySet):
 
 
 class Article(models.Model):
-    organisation = models.ForeignKey(
-        "accounts.Organisation", on_delete=models.CASCADE, related_name="articles"
-    )
+    organisation = models.ForeignKey("accounts.Organisation", on_delete=models.CASCADE, related_name="articles")
     title = models.CharField(max_length=200)
     slug = models.SlugField(max_length=80)
     body = models.TextField(help_text="Plain text; an empty line begins a new paragraph.")

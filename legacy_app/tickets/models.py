@@ -17,9 +17,7 @@ class OwnedQuerySet(models.QuerySet):
 
 
 class Customer(models.Model):
-    organisation = models.ForeignKey(
-        "accounts.Organisation", on_delete=models.CASCADE, related_name="customers"
-    )
+    organisation = models.ForeignKey("accounts.Organisation", on_delete=models.CASCADE, related_name="customers")
     name = models.CharField(max_length=120)
     email = models.EmailField()
     created_at = models.DateTimeField(default=timezone.now)
@@ -66,9 +64,7 @@ class Ticket(models.Model):
         OTHER = "other", "Other"
         __empty__ = "Not triaged"
 
-    organisation = models.ForeignKey(
-        "accounts.Organisation", on_delete=models.CASCADE, related_name="tickets"
-    )
+    organisation = models.ForeignKey("accounts.Organisation", on_delete=models.CASCADE, related_name="tickets")
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="tickets")
     assignee = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="tickets"
@@ -94,6 +90,10 @@ class Ticket(models.Model):
 
     def get_absolute_url(self):
         return reverse("ticket", args=[self.pk])
+
+    def touch(self):
+        """Something was said: the ticket moves to the top of the inbox."""
+        self.save(update_fields=["updated_at"])
 
 
 class Comment(models.Model):

@@ -1,0 +1,6 @@
+"""gunicorn's settings for the monolith: a worker lives longer than the slowest answer of the provider."""
+
+from legacy_app.settings import seconds
+
+# With gunicorn's own 30 seconds a slow provider would end in a killed worker instead of a 504.
+timeout = int(seconds("LLM_TIMEOUT_SECONDS", "60")) + 30
