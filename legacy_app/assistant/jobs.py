@@ -1,0 +1,96 @@
+"""Rebuild an organisation's search index in the background: queue a job, take one, work it off."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from legacy_app.assistant import provider
+from legacy_app.assistant.calls import recorded
+from legacy_app.assistant.errors import ProviderError
+from legacy_app.assistant.models import Call, Job
+from legacy_app.assistant.stopping import Stop, Stopped
+from legacy_app.knowledge.models import Article, Passage
+from legacy_app.knowledge.passages import split, store, text_to_embed
+
+# Articles whose passages travel in one call to the provider.
+BATCH = 8
+
+
+def queue(user) -> Job:
+    total = Article.objects.filter(organisation=user.organisation, published=True).count()
+    return Job.objects.create(organisation=user.organisation, created_by=user, total=total)
+
+
+def take() -> Job | None:
+    """The oldest queued job, now running and this worker's own; None if there is none."""
+    waiting = Job.objects.filter(status=Job.Status.QUEUED).order_by("created_at", "pk")
+    while (job := waiting.first()) is not None:
+        # One statement: of two workers that saw the same job, only one changes the row.
+        taken = Job.objects.filter(pk=job.pk, status=Job.Status.QUEUED).update(
+            status=Job.Status.RUNNING, started_at=timezone.now(), done=0
+        )
+        if taken:
+            job.refresh_from_db()
+            return job
+    return None
+
+
+def work_off(job: Job, stop: Stop) -> None:
+    """Leaves the job done, failed with its reason, or queued again if the worker has to stop."""
+    try:
+        _rebuild(job, stop)
+    except ProviderError as error:
+        _end(job, Job.Status.FAILED, error=error.detail)
+    except Stopped:
+        Job.objects.filter(pk=job.pk).update(status=Job.Status.QUEUED, started_at=None)
+    except Exception:
+        _end(job, Job.Status.FAILED, error="An unexpected error; see the log.")
+        raise
+    else:
+        _end(job, Job.Status.DONE)
+
+
+def _rebuild(job: Job, stop: Stop) -> None:
+    articles = list(Article.objects.filter(organisation=job.organisation, published=True).order_by("pk"))
+    Job.objects.filter(pk=job.pk).update(total=len(articles))
+    for batch in _batches(articles):
+        stop.check()
+        _index(job, batch, stop)
+        Job.objects.filter(pk=job.pk).update(done=F("done") + len(batch))
+    Passage.objects.filter(article__organisation=job.organisation, article__published=False).delete()
+
+
+def _index(job: Job, articles: list[Article], stop: Stop) -> None:
+    cut = [(article, split(article.body)) for article in articles]
+    all_texts = [text_to_embed(article, text) for article, texts in cut for text in texts]
+    vectors = iter(_embedded(job, all_texts, stop))
+    for article, texts in cut:
+        embeddings = list(islice(vectors, len(texts)))
+        with transaction.atomic():
+            # Whoever deleted the article while the provider was busy has the last word.
+            if Article.objects.select_for_update().filter(pk=article.pk).exists():
+                store(article, texts, embeddings)
+
+
+def _embedded(job: Job, texts: list[str], stop: Stop) -> list[list[float]]:
+    if not texts:
+        return []
+    with recorded(Call.Kind.REINDEX, job.created_by, model=settings.LLM_EMBEDDING_MODEL) as record:
+        with stop.interrupts():
+            embeddings = provider.embed(texts, until=provider.deadline())
+        record.keep(embeddings)
+    return embeddings.vectors
+
+
+def _end(job: Job, status: Job.Status, error: str = "") -> None:
+    Job.objects.filter(pk=job.pk).update(status=status, error=error, finished_at=timezone.now())
+
+
+def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:
+    remaining = iter(articles)
+    while batch := list(islice(remaining, BATCH)):
+        yield batch

@@ -1,0 +1,42 @@
+"""The worker for background jobs: `manage.py jobs` runs until SIGTERM or SIGINT."""
+
+import time
+from contextlib import suppress
+
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+
+from legacy_app.assistant import jobs
+from legacy_app.assistant.stopping import Stopped, stop_on_signals
+
+
+class Command(BaseCommand):
+    help = "Work off the queued background jobs; end cleanly on SIGTERM or SIGINT."
+
+    def add_arguments(self, parser):
+        parser.add_argument("--once", action="store_true", help="end when the queue is empty")
+        parser.add_argument("--every", type=float, default=1.0, help="seconds between two looks at the queue")
+
+    def handle(self, *, once, every, **options):
+        with stop_on_signals() as stop, suppress(Stopped):
+            while True:
+                stop.check()
+                close_old_connections()
+                job = jobs.take()
+                if job is not None:
+                    self._work_off(job, stop)
+                elif once:
+                    return
+                else:
+                    with stop.interrupts():
+                        time.sleep(every)
+
+    def _work_off(self, job, stop):
+        self._say(f"Job {job.pk} ({job.organisation}): started.")
+        jobs.work_off(job, stop)
+        job.refresh_from_db()
+        self._say(f"Job {job.pk} ({job.organisation}): {job.status}, {job.done} of {job.total}. {job.error}".strip())
+
+    def _say(self, line):
+        self.stdout.write(line)
+        self.stdout.flush()
