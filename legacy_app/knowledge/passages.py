@@ -31,12 +31,12 @@ def text_to_embed(article, passage):
 
 
 @transaction.atomic
-def store(article, texts_and_embeddings):
+def store(article, texts, embeddings):
     """Replace an article's passages, all or none."""
     article.passages.all().delete()
     Passage.objects.bulk_create(
         Passage(article=article, position=position, text=text, embedding=embedding)
-        for position, (text, embedding) in enumerate(texts_and_embeddings)
+        for position, (text, embedding) in enumerate(zip(texts, embeddings, strict=True))
     )
 
 

@@ -14,7 +14,7 @@ GROUP_OF = {"lead": "Leads", "agent": "Agents", "viewer": "Viewers"}
 
 @transaction.atomic
 def write(content, indexed, *, password, tickets):
-    """`indexed` gives the (text, embedding) pairs of an article, by the organisation's slug and its own."""
+    """`indexed` gives an article's passages and their embeddings, by the organisation's slug and its own."""
     organisation = Organisation.objects.create(
         name=content.name, slug=content.slug, created_at=plan.article_date(len(content.articles))
     )
@@ -55,7 +55,7 @@ def _write_articles(organisation, author, content, indexed):
         )
         # auto_now took the clock's time.
         Article.objects.filter(pk=article.pk).update(updated_at=at)
-        passages.store(article, indexed[content.slug, written.slug])
+        passages.store(article, *indexed[content.slug, written.slug])
 
 
 def _write_tickets(organisation, users, content, planned):

@@ -64,7 +64,7 @@ def _indexed(samples):
         passages.text_to_embed(article, text) for article, split in texts.values() for text in split
     )
     return {
-        key: [(text, embedding_of[passages.text_to_embed(article, text)]) for text in split]
+        key: (split, [embedding_of[passages.text_to_embed(article, text)] for text in split])
         for key, (article, split) in texts.items()
     }
 
