@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
-from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -39,7 +38,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with open_database(settings) as database, open_provider(settings) as provider:
             yield {"service": Service(verifier, database, provider)}
 
-    register_url_convertor("digits", Digits())
     app = FastAPI(
         title="Helpdesk assistant",
         version="1",
@@ -55,18 +53,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_middleware(Envelope)
     return app
-
-
-class Digits(Convertor[int]):
-    """Django's `<int:…>`. Starlette's own `int` lets a number through that Python refuses to read: a 500."""
-
-    regex = "[0-9]{1,4300}"
-
-    def convert(self, value: str) -> int:
-        return int(value)
-
-    def to_string(self, value: int) -> str:
-        return str(value)
 
 
 class Envelope:

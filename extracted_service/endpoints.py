@@ -17,6 +17,7 @@ from .database import Database
 from .documents import ReplyForm, SummaryAnswer, SummaryForm
 from .forms import filled
 from .identity import Caller, Verifier
+from .paths import DIGITS
 from .provider import Provider
 from .sse import written
 from .streams import EventStream, guarded, unless_caller_leaves
@@ -63,7 +64,7 @@ In = Annotated[Service, Depends(service_of)]
 
 
 @router.post(
-    "/api/tickets/{ticket_id:digits}/summary",
+    f"/api/tickets/{{ticket_id:{DIGITS}}}/summary",
     response_model=SummaryAnswer,
     openapi_extra=documents.body(SummaryForm),
     responses=documents.problems(400, 401, 403, 404, 502, 503, 504),
@@ -84,7 +85,7 @@ async def summary(request: Request, service: In, caller: AssistantUser, ticket: 
 
 
 @router.post(
-    "/api/tickets/{ticket_id:digits}/reply",
+    f"/api/tickets/{{ticket_id:{DIGITS}}}/reply",
     response_class=EventStream,
     openapi_extra=documents.body(ReplyForm),
     responses=documents.event_stream("delta", "done", "error") | documents.problems(400, 401, 403, 404, 502, 503, 504),

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, DateTime, Dialect, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Dialect, Integer, MetaData, String, Table, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 
@@ -30,22 +30,24 @@ class DjangoDateTime(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
-organisation = Table("accounts_organisation", metadata, Column("id", Integer, primary_key=True), Column("name", String))
+organisation = Table(
+    "accounts_organisation", metadata, Column("id", BigInteger, primary_key=True), Column("name", String)
+)
 user = Table(
     "accounts_user",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
     Column("username", String),
     Column("first_name", String),
     Column("last_name", String),
 )
-customer = Table("tickets_customer", metadata, Column("id", Integer, primary_key=True), Column("name", String))
+customer = Table("tickets_customer", metadata, Column("id", BigInteger, primary_key=True), Column("name", String))
 ticket = Table(
     "tickets_ticket",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("organisation_id", Integer),
-    Column("customer_id", Integer),
+    Column("id", BigInteger, primary_key=True),
+    Column("organisation_id", BigInteger),
+    Column("customer_id", BigInteger),
     Column("subject", String),
     Column("body", Text),
     Column("status", String),
@@ -54,9 +56,9 @@ ticket = Table(
 comment = Table(
     "tickets_comment",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("ticket_id", Integer),
-    Column("author_id", Integer),
+    Column("id", BigInteger, primary_key=True),
+    Column("ticket_id", BigInteger),
+    Column("author_id", BigInteger),
     Column("body", Text),
     Column("internal", Boolean),
     Column("created_at", DjangoDateTime),
@@ -64,9 +66,9 @@ comment = Table(
 summary = Table(
     "assistant_summary",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("ticket_id", Integer),
-    Column("created_by_id", Integer),
+    Column("id", BigInteger, primary_key=True),
+    Column("ticket_id", BigInteger),
+    Column("created_by_id", BigInteger),
     Column("text", Text),
     Column("model", String),
     Column("prompt_tokens", Integer),
@@ -76,10 +78,10 @@ summary = Table(
 call = Table(
     "assistant_call",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("organisation_id", Integer),
-    Column("user_id", Integer),
-    Column("ticket_id", Integer),
+    Column("id", BigInteger, primary_key=True),
+    Column("organisation_id", BigInteger),
+    Column("user_id", BigInteger),
+    Column("ticket_id", BigInteger),
     Column("kind", String),
     Column("model", String),
     Column("outcome", String),

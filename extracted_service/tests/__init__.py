@@ -1,0 +1,1 @@
+"""Tests of the assistant service, most of them over real sockets."""

@@ -1,0 +1,115 @@
+"""The monolith's database, made by the monolith itself, and a service that runs over it."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from extracted_service.app import create_app
+from extracted_service.settings import Settings
+
+from .fake_provider import FakeProvider, fake_provider
+from .identities import SigningKey
+from .running import Running, serving
+
+MANAGE = Path(__file__).parents[2] / "legacy_app" / "manage.py"
+
+ROWS = """
+INSERT INTO accounts_organisation (id, name, slug, created_at) VALUES
+    (1, 'Lumen & Söhne', 'lumen', '2026-01-01 08:00:00'), (2, 'Parcelo', 'parcelo', '2026-01-01 08:00:00');
+INSERT INTO accounts_user (id, password, is_superuser, username, first_name, last_name, email, is_staff,
+                           is_active, date_joined, organisation_id) VALUES
+    (3, '', 0, 'maya', 'Maya', 'Ortiz', '', 0, 1, '2026-01-01 08:00:00', 1),
+    (4, '', 0, 'otto', '', '', '', 0, 1, '2026-01-01 08:00:00', 2);
+INSERT INTO tickets_customer (id, name, email, created_at, organisation_id) VALUES
+    (1, 'Ada <Ames>', 'ada@example.com', '2026-01-02 08:00:00', 1),
+    (2, 'Bo', 'bo@example.com', '2026-01-02 08:00:00', 2);
+INSERT INTO tickets_ticket (id, subject, body, status, priority, category, created_at, updated_at,
+                            assignee_id, customer_id, organisation_id) VALUES
+    (7, 'Lamp "Aura" flickers', 'It''s <dim> & warm.', 'open', 'normal', '', '2026-01-03 09:30:12.123456',
+     '2026-01-03 09:30:12.123456', 3, 1, 1),
+    (8, 'Parcel lost', 'Where is it?', 'open', 'normal', '', '2026-01-03 09:30:12', '2026-01-03 09:30:12',
+     NULL, 2, 2);
+INSERT INTO tickets_comment (id, body, internal, created_at, author_id, ticket_id) VALUES
+    (1, 'Which bulb is it?', 0, '2026-01-03 10:00:00', 3, 7),
+    (2, 'The 40 W one.', 0, '2026-01-03 11:00:00.500000', NULL, 7),
+    (3, 'Known batch fault.', 1, '2026-01-03 12:00:00', 3, 7);
+"""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The schema as Django's migrations make it, with a few rows."""
+    if not MANAGE.exists():
+        pytest.skip("The monolith, who owns the schema, is not here.")
+    file = tmp_path_factory.mktemp("database") / "helpdesk.sqlite3"
+    environment = os.environ | {"DATABASE_URL": f"sqlite:///{file}", "DEBUG": "1"}
+    command = [sys.executable, str(MANAGE), "migrate", "--skip-checks", "--verbosity", "0"]
+    subprocess.run(command, env=environment, check=True, timeout=60)  # noqa: S603
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(ROWS)
+    return file
+
+
+@pytest.fixture
+def database_file(migrated_database: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(migrated_database, tmp_path / "helpdesk.sqlite3"))
+
+
+@pytest.fixture(scope="session")
+def key() -> SigningKey:
+    return SigningKey("first")
+
+
+@pytest.fixture
+def jwks_file(key: SigningKey, tmp_path: Path) -> Path:
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": [key.public_jwk()]}))
+    return file
+
+
+@pytest.fixture
+def provider() -> Iterator[FakeProvider]:
+    with fake_provider() as running:
+        yield running
+
+
+@pytest.fixture
+def start(
+    provider: FakeProvider, key: SigningKey, jwks_file: Path, database_file: Path
+) -> Iterator[Callable[..., Running]]:
+    """Start a service; settings that matter to the test are arguments."""
+    with ExitStack() as stack:
+
+        def started(**changes: Any) -> Running:
+            settings = Settings(
+                **{
+                    "database_url": f"sqlite:///{database_file}",
+                    "identity_jwks_file": jwks_file,
+                    "llm_base_url": provider.url,
+                    "llm_timeout_seconds": 5,
+                    **changes,
+                }
+            )
+            url = stack.enter_context(serving(create_app(settings)))
+            return Running(url, provider, key, database_file)
+
+        yield started
+
+
+@pytest.fixture
+def service(start: Callable[..., Running]) -> Running:
+    return start()
