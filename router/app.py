@@ -33,7 +33,7 @@ class RouterApp(Starlette):
         self._file = file
         self._environ = environ
         self._config = load(file)
-        identity_exchange(self._config.identity, environ)
+        identity_secret(self._config.identity, environ)
         self._proxy: Proxy | None = None
         super().__init__(lifespan=self._lifespan)
 
@@ -68,27 +68,25 @@ def create_app() -> RouterApp:
 
 
 def go_live(config: Config, environ: Mapping[str, str], pools: Mapping[str, Pool]) -> Live:
-    """What serves `config`; upstreams that did not change keep their pools, with the connections in them."""
+    """What serves `config`; upstreams that did not change keep their pools, with the connections in them.
+
+    Raises ConfigError if the environment lacks the identity exchange's secret; then nothing was opened.
+    """
+    secret = identity_secret(config.identity, environ)
     kept = {name: pool for name, pool in pools.items() if config.upstreams.get(name) == pool.upstream}
-    exchange = identity_exchange(config.identity, environ)
     now = {name: kept.get(name) or Pool(upstream) for name, upstream in config.upstreams.items()}
-    if config.identity is None or exchange is None:
+    if config.identity is None:
         return Live(config.server, Table(config.routes), now, None, frozenset())
     monolith = {LEGACY, config.identity.upstream}
     identified = {name for name, upstream in config.upstreams.items() if upstream.identity} - monolith
-    return Live(
-        config.server,
-        Table(config.routes),
-        now,
-        (exchange, now[config.identity.upstream]),
-        frozenset(identified),
-    )
+    exchange = Exchange(config.identity, secret, now[config.identity.upstream])
+    return Live(config.server, Table(config.routes), now, exchange, frozenset(identified))
 
 
-def identity_exchange(identity: Identity | None, environ: Mapping[str, str]) -> Exchange | None:
-    """The identity exchange with its secret. Raises ConfigError if the environment does not hold it."""
+def identity_secret(identity: Identity | None, environ: Mapping[str, str]) -> bytes:
+    """What the monolith knows the router by; empty if it is never asked. Raises ConfigError if it is not set."""
     if identity is None:
-        return None
+        return b""
     secret = environ.get(identity.secret_env, "")
     if not secret:
         cure = (
@@ -96,4 +94,4 @@ def identity_exchange(identity: Identity | None, environ: Mapping[str, str]) -> 
             "give the router and the monolith the same long random value"
         )
         raise ConfigError("The environment", (Problem("identity, secret_env", cure),))
-    return Exchange(identity, secret.encode())
+    return secret.encode()

@@ -39,22 +39,24 @@ class Refusal(NamedTuple):
 
 
 class Exchange:
-    """Session in, token out. `secret` is what the monolith knows the router by."""
+    """Session in, token out. `pool` leads to the monolith, which knows the router by `secret`."""
 
-    def __init__(self, identity: Identity, secret: bytes) -> None:
+    def __init__(self, identity: Identity, secret: bytes, pool: Pool) -> None:
+        self.upstream = identity.upstream
         self.path = identity.path.encode("ascii")
         self._secret = secret
+        self._pool = pool
         self._timeout_seconds = identity.timeout_seconds
 
     async def ask(
-        self, pool: Pool, method: str, headers: Headers, audience: str, ours: Iterable[tuple[bytes, bytes]]
+        self, method: str, headers: Headers, audience: str, ours: Iterable[tuple[bytes, bytes]]
     ) -> Token | Refusal:
         """Raises IdentityUnavailable if the monolith does not answer 200, 401 or 403 in time."""
         request = Request(self._opening(method, headers, audience, ours), is_head=False, is_replayable=True)
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                connection = await pool.answered(await pool.connect(request), request)
-                return await self._read(pool, connection)
+                connection = await self._pool.answered(await self._pool.connect(request), request)
+                return await self._read(connection)
         except (UpstreamError, TimeoutError) as error:
             raise IdentityUnavailable(f"the identity exchange failed: {error!r}") from error
 
@@ -68,7 +70,7 @@ class Exchange:
         ]
         return request_head("POST", self.path, credentials, length=0, ours=said_by_us)
 
-    async def _read(self, pool: Pool, connection: Connection) -> Token | Refusal:
+    async def _read(self, connection: Connection) -> Token | Refusal:
         body = b""
         try:
             while chunk := await connection.read():
@@ -76,7 +78,7 @@ class Exchange:
                 if len(body) > BODY_BYTES:
                     raise IdentityUnavailable("the answer of the identity exchange is too long")
         finally:
-            pool.give_back(connection)
+            self._pool.give_back(connection)
         headers = answer_headers(connection.status, connection.headers)
         if connection.status in (401, 403):
             return Refusal(connection.status, headers, body)

@@ -54,7 +54,7 @@ class Live:
     server: Server
     table: Table
     pools: Mapping[str, Pool]
-    identity: tuple[Exchange, Pool] | None
+    identity: Exchange | None
     identified: frozenset[str]
     """The upstreams whose requests carry a signed identity."""
 
@@ -118,14 +118,14 @@ async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive
     cookies: list[tuple[bytes, bytes]] = []
     if live.identity is not None:
         if decision.primary in live.identified:
-            who = await live.identity[0].ask(live.identity[1], method, headers, decision.primary, ours)
+            who = await live.identity.ask(method, headers, decision.primary, ours)
             if isinstance(who, Refusal):
-                await answer.begin(who.status, who.headers)
+                await answer.begin(who.status, who.headers + _answered_by(live, live.identity.upstream))
                 await answer.body(who.body, is_last=True)
                 return
             ours.append((IDENTITY, who.value))
             cookies = who.set_cookies
-        elif _is_same_path(path, live.identity[0].path):
+        elif _is_same_path(path, live.identity.path):
             raise NotRoutable("the identity exchange is the router's alone")
 
     body, length, has_more = await _opening_body(headers, receive, pool, live.server.spool_bytes)
@@ -136,10 +136,7 @@ async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive
     try:
         connection = await pool.answered(connection, request)
         answering = answer_headers(connection.status, connection.headers)
-        answering += cookies
-        if live.server.answered_by:
-            answering.append((b"x-answered-by", decision.primary.encode()))
-        await answer.begin(connection.status, answering)
+        await answer.begin(connection.status, answering + cookies + _answered_by(live, decision.primary))
         while True:
             chunk = await connection.read()
             await answer.body(chunk, is_last=connection.is_complete)
@@ -228,6 +225,10 @@ async def _failed(error: ExchangeError, exchange_id: int, scope: Scope, answer: 
         caller.cut()
     else:
         raise error
+
+
+def _answered_by(live: Live, upstream: str) -> list[tuple[bytes, bytes]]:
+    return [(b"x-answered-by", upstream.encode("ascii"))] if live.server.answered_by else []
 
 
 def _target(scope: Scope, path: bytes) -> bytes:
