@@ -1,0 +1,96 @@
+"""The running stack as a contract test sees it: addresses, logins, and one word in routes.toml."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+START_SECONDS = 120
+TAKE_OVER_SECONDS = 5
+ROUTES = {"ticket-summary": "summary", "ticket-reply": "reply"}
+"""The routes of the repository's routes.toml, and what each calls its requests."""
+
+
+class StackError(Exception):
+    """The stack did not start or did not follow; the message holds what it said."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where everything is. `routes` is the file that this stack's router serves."""
+
+    router: str
+    provider: str
+    routes: Path
+
+    def move(self, stage: str, percent: float = 50) -> None:
+        """Move every route to a stage, and wait until the router has taken it over."""
+        text = self.routes.read_text("utf-8")
+        text = re.sub(r'(?m)^(stage\s*=\s*)"\w+"', rf'\g<1>"{stage}"', text)
+        text = re.sub(r"(percent\s*=\s*)[\d.]+", rf"\g<1>{percent}", text)
+        self.routes.write_text(text, "utf-8")
+        if stage == "split":
+            self._wait_for_split()
+            return
+        expected = "identity" if stage == "extracted" else "legacy"
+        self._wait(lambda: all(self._refused_by(kind) == expected for kind in ROUTES.values()), stage)
+
+    def calls(self) -> list[dict[str, Any]]:
+        """What the provider received lately, oldest first."""
+        found: list[dict[str, Any]] = httpx.get(f"{self.provider}/sandbox/calls").json()["calls"]
+        return found
+
+    def forget_calls(self) -> None:
+        httpx.delete(f"{self.provider}/sandbox/calls").raise_for_status()
+
+    def _refused_by(self, kind: str, session: str = "") -> str:
+        """Which listener of the monolith refuses nobody in particular: its own, or the one that says who is calling."""
+        answer = httpx.post(f"{self.router}/api/tickets/0/{kind}", headers={"Cookie": f"sessionid={session}"})
+        return answer.headers["x-answered-by"]
+
+    def _wait_for_split(self) -> None:
+        self._wait(lambda: len({self._refused_by("summary", f"probe{number}") for number in range(20)}) == 2, "split")
+
+    def _wait(self, happened: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + TAKE_OVER_SECONDS
+        while not happened():
+            if time.monotonic() > deadline:
+                raise StackError(f"the router did not take over stage {what} within {TAKE_OVER_SECONDS} s")
+            time.sleep(0.05)
+
+
+@contextmanager
+def running_stack(data: Path) -> Iterator[Stack]:
+    """Start the whole stack on free ports with its own data, and stop it."""
+    ready = data / "ready.json"
+    command = [sys.executable, "-m", "sandbox", "up", "--port-base", "0", "--data", str(data), "--quiet"]
+    log = (data / "stack.log").open("w")
+    process = subprocess.Popen([*command, "--ready-file", str(ready)], stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield _ready(process, ready, data / "stack.log")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+        log.close()
+
+
+def _ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Stack:
+    deadline = time.monotonic() + START_SECONDS
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.send_signal(signal.SIGINT)
+            raise StackError(f"the stack did not start; it said:\n{log.read_text()[-4000:]}")
+        time.sleep(0.05)
+    told = json.loads(ready.read_text())
+    return Stack(told["urls"]["router"], told["urls"]["provider"], Path(told["routes"]))

@@ -1,0 +1,134 @@
+"""The monolith's pages work in a browser through the router, in every stage, with no change to the pages."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from contract_tests.caller import PASSWORD
+from contract_tests.stack import Stack
+
+CHROMIUM = shutil.which("chromium")
+STAGES = ["legacy", "split", "extracted"]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no browser: install Debian's chromium to run these tests")
+
+OFFLINE = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=STAGES)
+def stage(stack: Stack, request: pytest.FixtureRequest) -> str:
+    stack.move(request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def page(stack: Stack, stage: str, browser: Browser) -> Iterator[Page]:
+    """A page of somebody who has just logged in, which fails on any script error or answer of 5xx."""
+    context = browser.new_context(base_url=stack.router)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "response", lambda answer: complaints.append(f"{answer.status} {answer.url}") if answer.status >= 500 else None
+    )
+    page.goto("/login/")
+    page.get_by_label("Username").fill("jonas")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name=re.compile("log in|sign in", re.IGNORECASE)).click()
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def test_the_inbox_filters_and_pages(page: Page) -> None:
+    expect(page).to_have_url(re.compile("/tickets/$"))
+    rows = page.locator("[data-role=ticket]")
+    expect(rows.first).to_be_visible()
+    first = rows.first.inner_text()
+
+    page.get_by_role("link", name=re.compile("next", re.IGNORECASE)).click()
+
+    expect(page).to_have_url(re.compile("page=2"))
+    assert rows.first.inner_text() != first
+
+    page.get_by_label("Status").select_option("solved")
+    page.get_by_role("button", name=re.compile("filter|apply", re.IGNORECASE)).click()
+
+    expect(page).to_have_url(re.compile("status=solved"))
+    expect(rows.first).to_contain_text(re.compile("solved", re.IGNORECASE))
+
+
+def test_a_ticket_is_summarised_answered_and_triaged(page: Page) -> None:
+    page.locator("[data-role=ticket] a").first.click()
+    expect(page).to_have_url(re.compile(r"/tickets/\d+/$"))
+
+    page.locator("[data-action=summarise]").click()
+    expect(page.locator("[data-role=summary]")).to_contain_text(re.compile(r"\w+ \w+ \w+"), timeout=20_000)
+
+    page.locator("[data-action=draft]").click()
+    draft = page.locator("[data-role=draft]")
+    expect(draft).to_have_value(re.compile(r"\w+"), timeout=20_000)
+    expect(page.locator("[data-action=draft]")).to_be_enabled(timeout=20_000)
+    assert len(draft.input_value()) > 80
+
+    page.locator("[data-action=triage]").click()
+    expect(page.locator("[data-role=triage-result]")).to_contain_text(re.compile(r"\w+ \w+"), timeout=20_000)
+    expect(page.locator("[data-role=error]:visible")).to_have_count(0)
+
+
+def test_the_draft_appears_while_it_is_being_written(page: Page) -> None:
+    page.locator("[data-role=ticket] a").first.click()
+    lengths = page.evaluate(
+        """async () => {
+            const box = document.querySelector('[data-role=draft]');
+            const button = document.querySelector('[data-action=draft]');
+            const lengths = new Set();
+            button.click();
+            const deadline = Date.now() + 20000;
+            await new Promise(done => {
+                const look = () => {
+                    lengths.add(box.value.length);
+                    if ((lengths.size > 3 && !button.disabled) || Date.now() > deadline) { done(); return; }
+                    requestAnimationFrame(look);
+                };
+                look();
+            });
+            return [...lengths];
+        }"""
+    )
+
+    assert len(lengths) > 5
+    assert lengths == sorted(lengths)
+
+
+def test_a_question_is_answered_with_links_to_its_articles(page: Page) -> None:
+    page.goto("/ask/")
+    page.get_by_role("textbox").first.fill("How can a customer return a lamp?")
+
+    page.locator("[data-action=ask]").click()
+
+    expect(page.locator("[data-role=answer]")).to_contain_text(re.compile(r"\w+ \w+ \w+"), timeout=20_000)
+    link = page.locator("[data-role=citations] a").first
+    expect(link).to_be_visible()
+    link.click()
+    expect(page).to_have_url(re.compile("/knowledge/.+/$"))
+    expect(page.get_by_role("heading", level=1)).not_to_be_empty()
