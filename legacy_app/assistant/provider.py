@@ -84,7 +84,7 @@ def complete(
     if choice is None:
         raise Failed("The provider's answer holds no choice.")
     text = _object(choice, "message").get("content")
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or not text.strip() or _holds_half_a_pair(text):
         raise Failed("The provider's answer holds no text.")
     if not choice.get("finish_reason"):
         raise Failed("The provider's answer has no finish_reason.")
@@ -228,6 +228,11 @@ def _first_choice(answer: dict[str, Any]) -> dict[str, Any] | None:
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise Failed("The provider's choices are malformed.")
     return next((choice for choice in choices if choice.get("index", 0) == 0), None)
+
+
+def _holds_half_a_pair(text: str) -> bool:
+    """JSON can escape half of a surrogate pair, which no database stores."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _object(parent: dict[str, Any], name: str) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def frozen(store: type[SessionBase]) -> type[SessionBase]:
 
         def cycle_key(self) -> None: ...
 
+    Frozen.__qualname__ = store.__qualname__  # Django salts the signature of a session with it
     return Frozen
 
 
