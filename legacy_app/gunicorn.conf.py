@@ -4,3 +4,6 @@ from legacy_app.settings import seconds
 
 # With gunicorn's own 30 seconds a slow provider would end in a killed worker instead of a 504.
 timeout = int(seconds("LLM_TIMEOUT_SECONDS", "60")) + 30
+
+# Nobody talks to it, and it would lie outside this folder, one for all listeners of the machine.
+control_socket_disable = True

@@ -33,9 +33,7 @@ def seconds(name: str, default: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < 86_400:
-        raise ImproperlyConfigured(
-            f"{name} is {written!r}: write a number of seconds above 0, like {default}."
-        )
+        raise ImproperlyConfigured(f"{name} is {written!r}: write a number of seconds above 0, like {default}.")
     return value
 
 
@@ -147,6 +145,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 
 # Without this Django writes unexpected errors nowhere as soon as DEBUG is off.
 LOGGING = {

@@ -1,6 +1,7 @@
 """An article is what people read; its passages are what the index finds."""
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
@@ -41,6 +42,10 @@ class Article(models.Model):
             models.UniqueConstraint(fields=["organisation", "slug"], name="article_slug_once"),
         ]
         permissions = [("reindex", "Can rebuild the search index")]
+
+    def clean(self):
+        if self.author and self.author.organisation_id != self.organisation_id:
+            raise ValidationError({"author": "This author belongs to another organisation."})
 
     def __str__(self):
         return self.title

@@ -1,6 +1,7 @@
 """A customer asks, a ticket holds the question, comments hold the conversation."""
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
@@ -37,8 +38,11 @@ class Customer(models.Model):
 class TicketQuerySet(OwnedQuerySet):
     def with_people(self):
         """Everything that a line of the inbox or the API shows, in one query."""
-        return self.select_related("organisation", "customer", "assignee").annotate(
-            comment_count=models.Count("comments")
+        # The order is named again: a query that counts forgets the model's own.
+        return (
+            self.select_related("organisation", "customer", "assignee")
+            .annotate(comment_count=models.Count("comments"))
+            .order_by(*self.model._meta.ordering)
         )
 
 
@@ -91,6 +95,13 @@ class Ticket(models.Model):
     def get_absolute_url(self):
         return reverse("ticket", args=[self.pk])
 
+    def clean(self):
+        """Whoever writes the ticket: its people are of its organisation."""
+        for name in ("customer", "assignee"):
+            person = getattr(self, name, None)
+            if person and person.organisation_id != self.organisation_id:
+                raise ValidationError({name: f"This {name} belongs to another organisation."})
+
     def touch(self):
         """Something was said: the ticket moves to the top of the inbox."""
         self.save(update_fields=["updated_at"])
@@ -112,6 +123,10 @@ class Comment(models.Model):
 
     class Meta:
         ordering = ["created_at", "id"]
+
+    def clean(self):
+        if self.author and self.author.organisation_id != self.ticket.organisation_id:
+            raise ValidationError({"author": "This author belongs to another organisation."})
 
     def __str__(self):
         return f"Comment {self.pk} on #{self.ticket_id}"

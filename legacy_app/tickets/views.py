@@ -19,7 +19,9 @@ def inbox(request):
     found = filters.apply(Ticket.objects.visible_to(request.user).with_people())
     page = Paginator(found, TICKETS_PER_PAGE).get_page(request.GET.get("page"))
     filtered = any(request.GET.get(name) for name in filters.fields)
-    return render(request, "tickets/inbox.html", {"filters": filters, "filtered": filtered, "page": page})
+    return render(
+        request, "tickets/inbox.html", {"section": "tickets", "filters": filters, "filtered": filtered, "page": page}
+    )
 
 
 @page_for("tickets.view_ticket")
@@ -61,6 +63,7 @@ def _found(request, pk):
 def _ticket_page(request, found, comment_form, state_form):
     invalid = comment_form.errors or state_form.errors
     shown = {
+        "section": "tickets",
         "ticket": found,
         "comments": found.comments.select_related("author"),
         "comment_form": comment_form,
