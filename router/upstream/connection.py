@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
         self.resume_writing()
-        if exc is None and self._has_head and not self._is_delimited:
+        if exc is None and self.error is None and self._has_head and not self._is_delimited:
             self.is_complete = True
         if not self.is_complete and self.error is None:
             self.error = AnswerCut("the connection ended before the answer did")
