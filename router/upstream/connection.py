@@ -81,6 +81,8 @@ class Connection(asyncio.Protocol):
         self.has_answer_bytes = False
         self.deadline = deadline
         self.idle_seconds = idle_seconds
+        if not self.is_open:
+            self.error = AnswerCut("the connection ended before the request was sent")
         self.write(request.opening)
 
     def write(self, data: bytes) -> None:
