@@ -136,9 +136,11 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def rest(self) -> bool:
-        """Become idle. False if this connection cannot carry another exchange."""
+        """Become idle. False if this connection cannot carry another exchange, or is idle already."""
         if not (self.is_open and self.is_complete and self.is_request_sent) or self._must_close or self._is_surplus:
             return False
+        if self._is_idle or self._chunks or self._transport is None or self._transport.get_write_buffer_size():
+            return False  # unread bytes may have paused the reading, unsent ones belong to this request
         self._is_idle = True
         self.deadline = math.inf
         self.idle_since = self._loop.time()
