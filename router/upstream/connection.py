@@ -181,6 +181,7 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def eof_received(self) -> bool:
+        self.is_open = False
         return False  # the transport closes itself, and connection_lost decides what that means
 
     def connection_lost(self, exc: Exception | None) -> None:
