@@ -221,6 +221,8 @@ class Connection(asyncio.Protocol):
         if self._is_surplus:
             return
         self.status = self._parser.get_status_code()
+        if not 100 <= self.status <= 599:
+            raise ValueError(f"its status is {self.status}")
         if self.status < 200:
             self._is_interim = True  # RFC 9110 §15.2; ASGI has no way to pass it on
             self.headers = []
