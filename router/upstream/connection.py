@@ -228,9 +228,11 @@ class Connection(asyncio.Protocol):
             self.headers = []
             return
         lengths = [value for name, value in self.headers if name == b"content-length"]
-        encodings = [value for name, value in self.headers if name == b"transfer-encoding"]
-        if len(lengths) > 1 or (lengths and encodings) or (encodings and encodings[-1].lower() != b"chunked"):
+        encodings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if len(lengths) > 1 or (lengths and encodings):
             raise ValueError("it says in two ways how long it is")
+        if encodings and encodings != [b"chunked"]:
+            raise ValueError("its transfer encoding is not simply chunked")
         self._is_delimited = bool(lengths or encodings)
         self._must_close = not self._parser.should_keep_alive()
         self._has_head = True
