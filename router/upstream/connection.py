@@ -70,6 +70,7 @@ class Connection(asyncio.Protocol):
         self.is_request_sent = True
         """False while a body is still on its way: a connection with half a request on it is not used again."""
         self._head_bytes = 0
+        self._early_bytes = 0
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
 
@@ -179,6 +180,10 @@ class Connection(asyncio.Protocol):
         if self._has_head:
             self.deadline = math.inf if self._is_paused else self._loop.time() + self.idle_seconds
             self._wake()
+            return
+        self._early_bytes += len(data)  # the parser shows a header only when it is complete
+        if self._early_bytes > HEAD_BYTES:
+            self._malformed("its headers are too long")
 
     def eof_received(self) -> bool:
         self.is_open = False
