@@ -1,0 +1,5 @@
+"""`python -m sandbox provider | up | demo | callers`."""
+
+from .cli import main
+
+main()

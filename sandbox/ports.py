@@ -1,0 +1,78 @@
+"""Which ports the stack uses, whether they are free, and who holds those that are not."""
+
+import socket
+from dataclasses import dataclass
+
+import psutil  # type: ignore[import-untyped]
+
+OFFSETS = {"router": 0, "legacy": 1, "extracted": 2, "identity": 3, "provider": 20}
+BACKLOG = 128
+
+
+@dataclass(frozen=True)
+class PortTaken(Exception):
+    """A port of the stack is in use."""
+
+    port: int
+    process: str
+    holder: str | None
+
+    def __str__(self) -> str:
+        by = f" by {self.holder}" if self.holder else ""
+        return (
+            f"Port {self.port}, which {self.process} needs, is in use{by}. "
+            f"Stop that process, or choose other ports: --port-base 9000 (make demo ARGS='--port-base 9000')."
+        )
+
+
+def ports_from(base: int) -> dict[str, int]:
+    """The port of each process; base 0 asks the system for free ones."""
+    if base == 0:
+        return _free_ports(list(OFFSETS))
+    return {process: base + offset for process, offset in OFFSETS.items()}
+
+
+def check_free(ports: dict[str, int]) -> None:
+    for process, port in ports.items():
+        try:
+            listening_socket(port).close()
+        except OSError:
+            raise PortTaken(port, process, holder_of(port)) from None
+
+
+def holder_of(port: int) -> str | None:
+    """The process that listens there, if the system tells."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except (psutil.AccessDenied, OSError):
+        return None
+    for connection in connections:
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+        if listens and connection.pid:
+            try:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+            except psutil.Error:
+                return f"process {connection.pid}"
+    return None
+
+
+def listening_socket(port: int) -> socket.socket:
+    """A socket on loopback; OSError if the port is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _free_ports(names: list[str]) -> dict[str, int]:
+    """All at once, so that no two names get the same port."""
+    listeners = [listening_socket(0) for _ in names]
+    ports = {name: listener.getsockname()[1] for name, listener in zip(names, listeners, strict=True)}
+    for listener in listeners:
+        listener.close()
+    return ports

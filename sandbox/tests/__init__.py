@@ -1,0 +1,1 @@
+"""Tests of the sandbox: real sockets, real processes, free ports."""
