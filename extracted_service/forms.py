@@ -31,9 +31,12 @@ class _Wrong(ValueError):
 
 async def filled(form: type[Form], request: Request) -> Form:
     """The request's body as the form; an empty body counts as `{}`, and its Content-Type is not looked at."""
-    body = _decoded(await _body(request))
+    return cleaned(form, _decoded(await _body(request)))
+
+
+def cleaned(form: type[Form], values: dict[str, Any]) -> Form:
     try:
-        return form.model_validate(body)
+        return form.model_validate(values)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
         raise Invalid({str(field["loc"][0]): field["ctx"]["error"].messages for field in wrong}) from None

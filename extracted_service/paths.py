@@ -5,7 +5,6 @@ Starlette's own `int` lets a number through that Python refuses to read (more th
 
 from starlette.convertors import Convertor, register_url_convertor
 
-
 DIGITS = "digits"
 
 

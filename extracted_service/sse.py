@@ -28,13 +28,14 @@ class EventParser:
         self._rest = ""
         self._name = ""
         self._data: list[str] = []
+        self._size = 0
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that this piece completes; ValueError if one is larger than anybody's token."""
         *lines, self._rest = _LINE_END.split(self._rest + self._text(piece))
-        if len(self._rest) + sum(map(len, self._data)) > LARGEST_EVENT_CHARACTERS:
-            raise ValueError("an event is too large")
-        return [event for line in lines if (event := self._line(line))]
+        events = [event for line in lines if (event := self._line(line))]
+        self._check(len(self._rest))
+        return events
 
     def _text(self, piece: bytes) -> str:
         text = self._decoder.decode(piece)
@@ -55,14 +56,20 @@ class EventParser:
         match field:
             case "data":
                 self._data.append(value)
+                self._size += len(value)
+                self._check(self._size)
             case "event":
                 self._name = value
         return None  # the line only adds to its event, or is a comment
 
     def _dispatched(self) -> Event | None:
         name, data = self._name, self._data
-        self._name, self._data = "", []
+        self._name, self._data, self._size = "", [], 0
         return Event(name or "message", "\n".join(data)) if data else None
+
+    def _check(self, characters: int) -> None:
+        if characters > LARGEST_EVENT_CHARACTERS:
+            raise ValueError("it sent an event that is too large")
 
 
 def written(name: str, data: dict[str, Any]) -> bytes:

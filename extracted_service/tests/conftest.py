@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 from extracted_service.app import create_app
 from extracted_service.settings import Settings
 
-from .fake_provider import FakeProvider, fake_provider
+from .fake_provider import fake_provider
 from .identities import SigningKey
 from .running import Running, serving
 
@@ -58,7 +58,7 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("database") / "helpdesk.sqlite3"
     environment = os.environ | {"DATABASE_URL": f"sqlite:///{file}", "DEBUG": "1"}
     command = [sys.executable, str(MANAGE), "migrate", "--skip-checks", "--verbosity", "0"]
-    subprocess.run(command, env=environment, check=True, timeout=60)  # noqa: S603
+    subprocess.run(command, env=environment, check=True, timeout=60)
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript(ROWS)
     return file
@@ -76,40 +76,52 @@ def key() -> SigningKey:
 
 @pytest.fixture
 def jwks_file(key: SigningKey, tmp_path: Path) -> Path:
-    file = tmp_path / "jwks.json"
-    file.write_text(json.dumps({"keys": [key.public_jwk()]}))
-    return file
+    return _jwks_file(key, tmp_path)
 
 
 @pytest.fixture
-def provider() -> Iterator[FakeProvider]:
-    with fake_provider() as running:
+def start(key: SigningKey, jwks_file: Path, database_file: Path) -> Iterator[Callable[..., Running]]:
+    """Start a service of this test's own; settings that matter to it are arguments."""
+    with ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(_running(key, jwks_file, database_file, **changes))
+
+
+@pytest.fixture(scope="session")
+def shared_service(
+    key: SigningKey, migrated_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("shared")
+    database = Path(shutil.copy(migrated_database, folder / "helpdesk.sqlite3"))
+    with _running(key, _jwks_file(key, folder), database) as running:
         yield running
 
 
 @pytest.fixture
-def start(
-    provider: FakeProvider, key: SigningKey, jwks_file: Path, database_file: Path
-) -> Iterator[Callable[..., Running]]:
-    """Start a service; settings that matter to the test are arguments."""
-    with ExitStack() as stack:
-
-        def started(**changes: Any) -> Running:
-            settings = Settings(
-                **{
-                    "database_url": f"sqlite:///{database_file}",
-                    "identity_jwks_file": jwks_file,
-                    "llm_base_url": provider.url,
-                    "llm_timeout_seconds": 5,
-                    **changes,
-                }
-            )
-            url = stack.enter_context(serving(create_app(settings)))
-            return Running(url, provider, key, database_file)
-
-        yield started
+def service(shared_service: Running) -> Running:
+    """A service with the usual settings; nothing is left of what an earlier test did with it."""
+    shared_service.provider.forget()
+    for table in ("assistant_summary", "assistant_call", "sqlite_sequence"):
+        shared_service.change(f"DELETE FROM {table}")  # noqa: S608
+    return shared_service
 
 
-@pytest.fixture
-def service(start: Callable[..., Running]) -> Running:
-    return start()
+@contextmanager
+def _running(key: SigningKey, jwks_file: Path, database: Path, **changes: Any) -> Iterator[Running]:
+    with fake_provider() as provider:
+        settings = Settings(
+            **{
+                "database_url": f"sqlite:///{database}",
+                "identity_jwks_file": jwks_file,
+                "llm_base_url": provider.url,
+                "llm_timeout_seconds": 5,
+                **changes,
+            }
+        )
+        with serving(create_app(settings)) as url:
+            yield Running(url, provider, key, database)
+
+
+def _jwks_file(key: SigningKey, folder: Path) -> Path:
+    file = folder / "jwks.json"
+    file.write_text(json.dumps({"keys": [key.public_jwk()]}))
+    return file

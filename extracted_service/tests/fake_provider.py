@@ -50,6 +50,11 @@ class FakeProvider:
     def will(self, *script: bytes | Gate) -> None:
         self.scripts.append(script)
 
+    def forget(self) -> None:
+        self.scripts.clear()
+        self.asked.clear()
+        self.hung_up.clear()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             self.asked.append(await _request(reader))

@@ -40,6 +40,10 @@ class Running:
         with closing(sqlite3.connect(self.database)) as connection:
             return connection.execute(query).fetchall()
 
+    def change(self, statement: str) -> None:
+        with closing(sqlite3.connect(self.database)) as connection, connection:
+            connection.execute(statement)
+
     def outcomes(self) -> list[str]:
         return [row[0] for row in self.rows("SELECT outcome FROM assistant_call ORDER BY id")]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from .fake_provider import END, STREAM_HEAD, FakeProvider, Gate, answer, completion, data
+from .fake_provider import END, STREAM_HEAD, Gate, answer, completion, data
 from .running import Running
 
 SUMMARY, REPLY = "/api/tickets/7/summary", "/api/tickets/7/reply"
@@ -185,17 +185,15 @@ def test_a_provider_that_is_not_there_is_a_bad_gateway(start: Callable[..., Runn
 
 
 @pytest.mark.parametrize("path", [SUMMARY, REPLY])
-def test_a_provider_that_is_too_slow_is_a_gateway_timeout(
-    start: Callable[..., Running], provider: FakeProvider, path: str
-) -> None:
+def test_a_provider_that_is_too_slow_is_a_gateway_timeout(start: Callable[..., Running], path: str) -> None:
     service = start(llm_timeout_seconds=0.2, llm_connect_seconds=0.2)
-    provider.will(Gate())
+    service.provider.will(Gate())
 
     refused = service.post(path)
 
     assert (refused.status_code, refused.content) == (504, TIMED_OUT)
     assert service.outcomes() == ["timeout"]
-    assert provider.hung_up.wait(1)
+    assert service.provider.hung_up.wait(1)
 
 
 def test_every_answer_carries_djangos_headers(service: Running) -> None:
@@ -222,10 +220,11 @@ def test_every_answer_carries_djangos_headers(service: Running) -> None:
 
 
 def test_an_unexpected_error_is_the_monoliths_500_and_says_nothing(
-    service: Running, caplog: pytest.LogCaptureFixture
+    start: Callable[..., Running], caplog: pytest.LogCaptureFixture
 ) -> None:
+    service = start()
     service.provider.will(completion("Short."))
-    service.rows("DROP TABLE assistant_summary")
+    service.change("DROP TABLE assistant_summary")
 
     refused = service.post(SUMMARY, content=b'{"secret": "sesame"}')
 

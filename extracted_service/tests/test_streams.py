@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from .fake_provider import DONE, END, ROLE, STOP, STREAM_HEAD, FakeProvider, Gate, completion, data, framed, token
+from .fake_provider import DONE, END, ROLE, STOP, STREAM_HEAD, Gate, completion, data, framed, token
 from .running import Running, eventually
 
 REPLY, SUMMARY = "/api/tickets/7/reply", "/api/tickets/7/summary"
@@ -82,33 +82,29 @@ def test_a_client_sees_that_a_cut_stream_is_incomplete(service: Running) -> None
         service.post(REPLY)
 
 
-def test_a_stream_that_stalls_is_cut_at_the_idle_deadline(
-    start: Callable[..., Running], provider: FakeProvider
-) -> None:
+def test_a_stream_that_stalls_is_cut_at_the_idle_deadline(start: Callable[..., Running]) -> None:
     service = start(llm_idle_seconds=0.2)
-    provider.will(STREAM_HEAD + token("Hi"), Gate())
+    service.provider.will(STREAM_HEAD + token("Hi"), Gate())
 
     answer = raw_answer(service)
 
     assert TIMEOUT_EVENT in answer
     assert not answer.endswith(END)
     assert service.outcomes() == ["timeout"]
-    assert provider.hung_up.wait(1)
+    assert service.provider.hung_up.wait(1)
 
 
-def test_comments_do_not_keep_a_stalled_stream_alive(start: Callable[..., Running], provider: FakeProvider) -> None:
+def test_comments_do_not_keep_a_stalled_stream_alive(start: Callable[..., Running]) -> None:
     service = start(llm_first_token_seconds=0.3)
-    provider.will(STREAM_HEAD + framed(b": keepalive\n\n"), Gate())
+    service.provider.will(STREAM_HEAD + framed(b": keepalive\n\n"), Gate())
 
     assert service.post(REPLY).status_code == 504
 
 
-def test_a_stream_that_drips_is_cut_at_the_total_deadline(
-    start: Callable[..., Running], provider: FakeProvider
-) -> None:
+def test_a_stream_that_drips_is_cut_at_the_total_deadline(start: Callable[..., Running]) -> None:
     service = start(llm_timeout_seconds=0.5, llm_connect_seconds=0.5)
     first = Gate()
-    provider.will(STREAM_HEAD + token("Hi"), first, token("there"), Gate())
+    service.provider.will(STREAM_HEAD + token("Hi"), first, token("there"), Gate())
 
     started = time.monotonic()
     with service.connection() as connection:
@@ -174,11 +170,11 @@ def test_text_survives_however_the_network_cuts_it(service: Running) -> None:
     assert b'event: delta\ndata: {"text": "' + escaped + b'"}\n\n' in answer.content
 
 
-def test_no_connection_is_held_while_the_provider_speaks(start: Callable[..., Running], provider: FakeProvider) -> None:
+def test_no_connection_is_held_while_the_provider_speaks(start: Callable[..., Running]) -> None:
     service = start(database_connections=1, database_busy_seconds=1)
     first, second = Gate(), Gate()
-    provider.will(STREAM_HEAD + token("one"), first, STOP + DONE + END)
-    provider.will(STREAM_HEAD + token("two"), second, STOP + DONE + END)
+    service.provider.will(STREAM_HEAD + token("one"), first, STOP + DONE + END)
+    service.provider.will(STREAM_HEAD + token("two"), second, STOP + DONE + END)
 
     with service.client() as client, client.stream("POST", REPLY) as one, client.stream("POST", REPLY) as two:
         for answer, gate in ((one, first), (two, second)):

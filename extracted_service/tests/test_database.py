@@ -1,0 +1,126 @@
+"""The monolith's database: read-only where it is only read, and in Django's own format where it is written."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from extracted_service import tables
+from extracted_service.database import Database, open_database
+from extracted_service.errors import NotFound, NotReady
+from extracted_service.settings import Settings
+from extracted_service.tickets import ticket_of, user_name
+
+pytestmark = pytest.mark.anyio
+
+AT = datetime(2026, 1, 5, 9, 30, 12, 123456, UTC)
+
+
+@pytest.fixture
+async def database(database_file: Path, jwks_file: Path) -> AsyncIterator[Database]:
+    settings = Settings(database_url=f"sqlite:///{database_file}", identity_jwks_file=jwks_file)
+    async with open_database(settings) as opened:
+        yield opened
+
+
+async def stored(database: Database, at: datetime) -> int:
+    row = {
+        "ticket_id": 7,
+        "created_by_id": 3,
+        "text": "Short.",
+        "model": "small",
+        "prompt_tokens": 1,
+        "completion_tokens": 1,
+        "created_at": at,
+    }
+    async with database.writer.begin() as connection:
+        result = await connection.execute(insert(tables.summary).values(row).returning(tables.summary.c.id))
+        return int(result.scalar_one())
+
+
+async def test_the_reader_cannot_write(database: Database) -> None:
+    with pytest.raises(OperationalError, match="readonly database"):
+        async with database.reader.begin() as connection:
+            await connection.execute(text("UPDATE tickets_ticket SET subject = 'changed'"))
+
+
+async def test_a_missing_database_is_not_created(tmp_path: Path, jwks_file: Path) -> None:
+    file = tmp_path / "missing.sqlite3"
+
+    async with open_database(Settings(database_url=f"sqlite:///{file}", identity_jwks_file=jwks_file)) as database:
+        with pytest.raises(NotReady, match="unable to open database file"):
+            await database.check()
+        with pytest.raises(OperationalError):
+            await stored(database, AT)
+
+    assert not file.exists()
+
+
+async def test_a_database_without_tables_is_not_ready(tmp_path: Path, jwks_file: Path) -> None:
+    file = tmp_path / "odd name#%?.sqlite3"
+    file.touch()
+
+    settings = Settings(database_url=f"sqlite:///{str(file).replace('?', '%3F')}", identity_jwks_file=jwks_file)
+
+    async with open_database(settings) as database:
+        with pytest.raises(NotReady, match="no such table: tickets_ticket"):
+            await database.check()
+
+
+@pytest.mark.parametrize(
+    ("at", "written"),
+    [
+        (AT, "2026-01-05 09:30:12.123456"),
+        (AT.replace(microsecond=0), "2026-01-05 09:30:12"),
+        (AT.astimezone(timezone(timedelta(hours=5, minutes=30))), "2026-01-05 09:30:12.123456"),
+    ],
+)
+async def test_a_datetime_is_written_as_django_writes_it(database: Database, at: datetime, written: str) -> None:
+    row = await stored(database, at)
+
+    async with database.reader.connect() as connection:
+        raw = (await connection.execute(text("SELECT created_at FROM assistant_summary"))).scalar_one()
+        read = (await connection.execute(select(tables.summary).where(tables.summary.c.id == row))).one()
+    assert raw == written
+    assert read.created_at == at
+    assert read.created_at.tzinfo is UTC
+
+
+async def test_the_writer_keeps_foreign_keys(database: Database) -> None:
+    with pytest.raises(IntegrityError):
+        async with database.writer.begin() as connection:
+            await connection.execute(
+                text(
+                    "INSERT INTO tickets_comment (body, internal, created_at, ticket_id)"
+                    " VALUES ('', 0, '2026-01-05 09:30:12', 999)"
+                )
+            )
+
+
+async def test_a_ticket_is_read_with_its_whole_conversation(database: Database) -> None:
+    found = (await ticket_of(database, 7, 1)).conversation
+
+    assert (found.organisation, found.customer, found.status) == ("Lumen & Söhne", "Ada <Ames>", "open")
+    assert found.opened_at == datetime(2026, 1, 3, 9, 30, 12, 123456, UTC)
+    assert [(turn.kind, turn.name, turn.body) for turn in found.turns] == [
+        ("customer", "Ada <Ames>", "It's <dim> & warm."),
+        ("agent", "Maya Ortiz", "Which bulb is it?"),
+        ("customer", "Ada <Ames>", "The 40 W one."),
+        ("note", "Maya Ortiz", "Known batch fault."),
+    ]
+
+
+@pytest.mark.parametrize(("ticket_id", "organisation_id"), [(8, 1), (7, 2), (999, 1), (10**30, 1)])
+async def test_another_organisations_ticket_is_not_found(
+    database: Database, ticket_id: int, organisation_id: int
+) -> None:
+    with pytest.raises(NotFound):
+        await ticket_of(database, ticket_id, organisation_id)
+
+
+async def test_a_user_without_a_name_is_called_by_the_user_name(database: Database) -> None:
+    assert await user_name(database, 3) == "Maya Ortiz"
+    assert await user_name(database, 4) == "otto"
