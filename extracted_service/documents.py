@@ -13,12 +13,12 @@ Documentation = dict[int | str, dict[str, Any]]
 
 
 class SummaryForm(BaseModel):
-    max_words: Annotated[int, whole_number(20, 300, default=80), Field(ge=20, le=300)] = 80
+    max_words: Annotated[int, Field(ge=20, le=300), whole_number(20, 300, default=80)] = 80
 
 
 class ReplyForm(BaseModel):
     tone: Annotated[str, choice(TONES, default="friendly"), Field(json_schema_extra={"enum": [*TONES]})] = "friendly"
-    instructions: Annotated[str, text(2000), Field(max_length=2000)] = ""
+    instructions: Annotated[str, Field(max_length=2000), text(2000)] = ""
 
 
 class Usage(BaseModel):

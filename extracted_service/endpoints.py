@@ -86,6 +86,7 @@ async def summary(request: Request, service: In, caller: AssistantUser, ticket: 
 
 @router.post(
     f"/api/tickets/{{ticket_id:{DIGITS}}}/reply",
+    status_code=200,
     response_class=EventStream,
     openapi_extra=documents.body(ReplyForm),
     responses=documents.event_stream("delta", "done", "error") | documents.problems(400, 401, 403, 404, 502, 503, 504),
