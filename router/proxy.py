@@ -139,8 +139,9 @@ async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive
         await answer.begin(connection.status, answering + cookies + _answered_by(live, decision.primary))
         while True:
             chunk = await connection.read()
-            await answer.body(chunk, is_last=connection.is_complete)
-            if connection.is_complete:
+            is_last = connection.is_complete  # asked before sending: more may come while the caller is slow
+            await answer.body(chunk, is_last=is_last)
+            if is_last:
                 return
     finally:
         if listener is not None:
