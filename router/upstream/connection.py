@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         self.has_answer_bytes = False
         self.deadline = math.inf
         """On the loop's clock; the pool fails the exchange when it has passed."""
+        self._first_byte_seconds = math.inf
         self.idle_seconds = math.inf
         self.idle_since = 0.0
         self._prepare(is_head=False)
@@ -76,17 +77,20 @@ class Connection(asyncio.Protocol):
 
     # --- the exchange, as the proxy sees it
 
-    def start(self, request: Request, deadline: float, idle_seconds: float) -> None:
+    def start(self, request: Request, first_byte_seconds: float, idle_seconds: float) -> None:
         self._prepare(is_head=request.is_head)
         self._is_idle = False
         self.has_answer_bytes = False
-        self.deadline = deadline
+        self._first_byte_seconds = first_byte_seconds
         self.idle_seconds = idle_seconds
         if not self.is_open:
             self.error = AnswerCut("the connection ended before the request was sent")
         self.write(request.opening)
 
     def write(self, data: bytes) -> None:
+        """Send a piece of the request; the time for the answer's head counts from the last one."""
+        if not self._has_head:
+            self.deadline = self._loop.time() + self._first_byte_seconds
         if self._transport is not None and self.is_open:
             self._transport.write(data)
 

@@ -31,8 +31,7 @@ class Pool:
         if connection is None:
             connection = await self._open()
         self._busy.add(connection)
-        now = self._loop.time()
-        connection.start(request, now + self.upstream.first_byte_seconds, self.upstream.idle_seconds)
+        connection.start(request, self.upstream.first_byte_seconds, self.upstream.idle_seconds)
         return connection
 
     async def answered(self, connection: Connection, request: Request) -> Connection:
