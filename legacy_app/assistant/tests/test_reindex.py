@@ -14,6 +14,8 @@ from legacy_app.knowledge.index import nearest
 from legacy_app.knowledge.models import Article, Passage
 
 pytestmark = pytest.mark.django_db
+# Django then lets go of old connections, and takes that of a test inside a transaction for one.
+CLOSES_CONNECTIONS = pytest.mark.django_db(transaction=True)
 
 URL = "/api/articles/reindex"
 
@@ -189,6 +191,7 @@ def test_asked_to_stop_it_ends_the_call_and_queues_the_job_again(job, provider):
     assert Call.objects.get().outcome == "aborted"
 
 
+@CLOSES_CONNECTIONS
 def test_the_worker_works_off_the_queue_and_ends(job, provider, capsys):
     call_command("jobs", once=True)
 

@@ -11,6 +11,8 @@ from legacy_app.assistant.sse import events
 from legacy_app.assistant.tests.conftest import DONE, END, ROLE, WELL, body_sent, chunk, streamed
 
 pytestmark = pytest.mark.django_db
+# Django then lets go of old connections, and takes that of a test inside a transaction for one.
+CLOSES_CONNECTIONS = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -162,6 +164,7 @@ class Endless(httpx.SyncByteStream):
         self.closed = True
 
 
+@CLOSES_CONNECTIONS
 def test_a_caller_who_leaves_ends_the_call(reply, provider):
     endless = Endless()
     provider["chat"].mock(return_value=httpx.Response(200, stream=endless))
@@ -174,6 +177,7 @@ def test_a_caller_who_leaves_ends_the_call(reply, provider):
     assert endless.closed
 
 
+@CLOSES_CONNECTIONS
 def test_a_caller_who_leaves_before_the_first_byte_is_noticed_too(reply):
     reply().close()
 
