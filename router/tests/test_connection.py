@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import h11
@@ -69,7 +70,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def opened(loop: asyncio.AbstractEventLoop, request: Request = GET) -> tuple[Connection, Wire]:
     wire, connection = Wire(), Connection(loop)
     connection.connection_made(wire)
-    connection.start(request, deadline=loop.time() + 60, idle_seconds=60)
+    connection.start(request, first_byte_seconds=60, idle_seconds=60)
     return connection, wire
 
 
@@ -114,7 +115,7 @@ def feed(connection: Connection, pieces: list[bytes], *, is_closed: bool) -> Res
 
 def cut_at(data: bytes, places: list[int]) -> list[bytes]:
     edges = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 def as_h11_reads_it(data: bytes, method: bytes, *, is_closed: bool) -> Result:
@@ -123,7 +124,8 @@ def as_h11_reads_it(data: bytes, method: bytes, *, is_closed: bool) -> Result:
     parser.send(h11.Request(method=method, target="/", headers=[("host", "h")]))
     parser.send(h11.EndOfMessage())
     parser.receive_data(data)
-    status, headers, body = 0, [], b""
+    status, body = 0, b""
+    headers: list[tuple[bytes, bytes]] = []
     try:
         while True:
             event = parser.next_event()
@@ -347,7 +349,7 @@ def test_a_connection_serves_one_exchange_after_another(loop: asyncio.AbstractEv
     assert result(connection).ending == "complete"
     assert connection.rest()
 
-    connection.start(POST, loop.time() + 60, 60)
+    connection.start(POST, 60, 60)
     connection.data_received(head(201, [(b"Content-Length", b"1")]) + b"a")
 
     assert result(connection) == Result(201, [(b"content-length", b"1")], b"a", "complete")
@@ -395,7 +397,7 @@ def test_a_connection_that_died_before_the_request_says_so_at_once(loop: asyncio
     connection.connection_made(Wire())
     connection.connection_lost(None)
 
-    connection.start(GET, loop.time() + 60, 60)
+    connection.start(GET, 60, 60)
 
     with pytest.raises(AnswerCut):
         now(connection.answered())
