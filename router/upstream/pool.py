@@ -52,7 +52,9 @@ class Pool:
             connection = await self.connect(request, fresh=True)
 
     def give_back(self, connection: Connection) -> None:
-        """The exchange is over, however it ended."""
+        """The exchange is over, however it ended. Saying so twice changes nothing."""
+        if connection not in self._busy:
+            return
         self._busy.discard(connection)
         if connection.rest() and not self._is_closing:
             connection.is_reused = True
