@@ -69,10 +69,12 @@ class Pool:
             self._idle.pop().close()
 
     def _kept(self) -> Connection | None:
+        too_old = self._loop.time() - self.upstream.keep_seconds
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_open:
+            if connection.is_open and connection.idle_since > too_old:
                 return connection
+            connection.close()
         return None
 
     async def _open(self) -> Connection:
