@@ -89,7 +89,7 @@ class Pool:
                 )
         except TimeoutError:
             raise ConnectTimeout(f"{upstream.url} did not accept within {upstream.connect_seconds:g} s") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name can be one that the name service cannot even be asked for
             raise ConnectFailed(f"{upstream.url}: {error}") from None
         finally:
             self._opening -= 1
