@@ -23,7 +23,7 @@ class Pool:
         self._busy: set[Connection] = set()
         self._opening = 0
         self._is_closing = False
-        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._sweeper: asyncio.TimerHandle | None = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     async def connect(self, request: Request, *, fresh: bool = False) -> Connection:
         """A connection on which the request has been sent."""
@@ -31,6 +31,8 @@ class Pool:
         if connection is None:
             connection = await self._open()
         self._busy.add(connection)
+        if self._sweeper is None:
+            self._sweep()
         connection.start(request, self.upstream.first_byte_seconds, self.upstream.idle_seconds)
         return connection
 
@@ -102,5 +104,5 @@ class Pool:
         too_old = now - self.upstream.keep_seconds
         while self._idle and (self._idle[0].idle_since < too_old or not self._idle[0].is_open):
             self._idle.popleft().close()
-        if not self._is_closing or self._busy:
-            self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        is_needed = self._busy or not self._is_closing
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep) if is_needed else None
