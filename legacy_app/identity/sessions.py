@@ -43,8 +43,6 @@ def frozen(store: type[SessionBase]) -> type[SessionBase]:
 
         def delete(self, session_key: str | None = None) -> None: ...
 
-        def cycle_key(self) -> None: ...
-
     Frozen.__qualname__ = store.__qualname__  # Django salts the signature of a session with it
     return Frozen
 
