@@ -1,11 +1,24 @@
 """The command line: provider, up, demo, callers."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from . import provider as simulated
+from . import up as stage
 from .provider import Settings
+from .stack import Options
+
+PortBase = Annotated[int, typer.Option(min=0, max=65_000, help="Router's port; the others follow; 0: free ones.")]
+Data = Annotated[Path, typer.Option(help="Folder for everything the stack writes.")]
+DatabaseUrl = Annotated[str | None, typer.Option(help="A database that runs already.")]
+Postgres = Annotated[bool, typer.Option("--postgres", help="Start a PostgreSQL of its own in the data folder.")]
+Routes = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Live routes.toml; default: a copy.")]
+ReadyFile = Annotated[Path | None, typer.Option(help="JSON file to write once everything is ready.")]
+Latency = Annotated[float, typer.Option(min=0, help="The simulated provider's time to the first token.")]
+Rate = Annotated[float, typer.Option(min=0, help="The simulated provider's tokens per second; 0: all at once.")]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -27,6 +40,25 @@ def provider(
     """Play the LLM provider: OpenAI wire format, set latency, faults on demand."""
     settings = Settings(latency_seconds, tokens_per_second, embedding_latency_seconds)
     simulated.serve(host, port, settings, api_key)
+
+
+@app.command()
+def up(
+    port_base: PortBase = 8000,
+    data: Data = Path("var"),
+    database_url: DatabaseUrl = None,
+    postgres: Postgres = False,
+    routes: Routes = None,
+    ready_file: ReadyFile = None,
+    latency_seconds: Latency = 0.5,
+    tokens_per_second: Rate = 60.0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No log lines of the processes.")] = False,
+) -> None:
+    """Start every process, show their logs, stop all of them on Ctrl-C."""
+    settings = Settings(latency_seconds, tokens_per_second)
+    options = Options(port_base, data, database_url, postgres, routes, ready_file, settings)
+    console = Console()
+    raise typer.Exit(stage.run(stage.up(options, console, quiet=quiet), console))
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import psutil  # type: ignore[import-untyped]
 
-OFFSETS = {"router": 0, "legacy": 1, "extracted": 2, "identity": 3, "provider": 20}
+OFFSETS = {"router": 0, "legacy": 1, "extracted": 2, "identity": 3, "provider": 20, "postgres": 32}
 BACKLOG = 128
 
 

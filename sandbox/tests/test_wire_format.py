@@ -1,5 +1,7 @@
 """The official client reads what the simulated provider writes."""
 
+from typing import Literal
+
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
@@ -77,7 +79,9 @@ def test_structured_output_is_valid_for_a_pydantic_model(client: openai.OpenAI) 
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])
-def test_embeddings_come_in_both_encodings_and_the_asked_size(client: openai.OpenAI, encoding: str) -> None:
+def test_embeddings_come_in_both_encodings_and_the_asked_size(
+    client: openai.OpenAI, encoding: Literal["float", "base64"]
+) -> None:
     answer = client.embeddings.create(
         model="helpdesk-embed",
         input=["a lamp", "a parcel"],
@@ -92,12 +96,11 @@ def test_embeddings_come_in_both_encodings_and_the_asked_size(client: openai.Ope
 
 
 def test_the_clients_own_base64_default_gives_the_same_numbers(client: openai.OpenAI) -> None:
-    asked = {"model": "helpdesk-embed", "input": "a lamp"}
-    plain = client.embeddings.create(**asked, encoding_format="float").data[0].embedding
+    plain = client.embeddings.create(model="helpdesk-embed", input="a lamp", encoding_format="float")
 
-    default = client.embeddings.create(**asked).data[0].embedding
+    default = client.embeddings.create(model="helpdesk-embed", input="a lamp").data[0].embedding
 
-    assert default == pytest.approx(plain, abs=1e-6)
+    assert default == pytest.approx(plain.data[0].embedding, abs=1e-6)
     assert len(default) == 256
 
 

