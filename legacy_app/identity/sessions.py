@@ -32,14 +32,12 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
 
 def frozen(store: type[SessionBase]) -> type[SessionBase]:
-    """The same store without its writes; what is put into the session lives as long as the request."""
+    """The same store without the two writes that all others come down to; what is put into the session lives as long as the request."""
 
     class Frozen(store):
         is_frozen = True
 
         def save(self, must_create: bool = False) -> None: ...
-
-        def create(self) -> None: ...
 
         def delete(self, session_key: str | None = None) -> None: ...
 

@@ -20,11 +20,12 @@ def test_all_three_line_ends_end_lines(end):
 
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"], ids=["LF", "CR", "CRLF"])
 def test_bytes_may_be_cut_anywhere(end):
-    whole = end.join(["data: grüße 🎉\u2028x".encode(), b"", b"data: 2", b"", b""])
+    whole = end.join(["data: grüße 🎉\u2028x".encode(), b"data: 2", b"", b"data: 3", b"", b""])
+    read_whole = [Event("message", "grüße 🎉\u2028x\n2"), Event("message", "3")]
 
     for at in range(len(whole)):
-        assert read(whole[:at], whole[at:]) == [Event("message", "grüße 🎉\u2028x"), Event("message", "2")]
-    assert read(*(whole[i : i + 1] for i in range(len(whole)))) == read(whole)
+        assert read(whole[:at], whole[at:]) == read_whole
+    assert read(*(whole[i : i + 1] for i in range(len(whole)))) == read_whole
 
 
 @pytest.mark.parametrize("character", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c"])
