@@ -75,6 +75,9 @@ class Envelope:
                 message = {**message, "headers": [*message["headers"], *SAME_ON_EVERY_ANSWER]}
             await send(message)
 
+        if scope["path"].endswith("\n"):  # Starlette's patterns end in `$`, which matches before it; Django's do not
+            await refused(NotFound())(scope, receive, send_with_headers)
+            return
         try:
             await self.app(scope, receive, send_with_headers)
         except (CallerLeft, ClientDisconnect):

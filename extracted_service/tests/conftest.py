@@ -27,8 +27,8 @@ INSERT INTO accounts_organisation (id, name, slug, created_at) VALUES
     (1, 'Lumen & Söhne', 'lumen', '2026-01-01 08:00:00'), (2, 'Parcelo', 'parcelo', '2026-01-01 08:00:00');
 INSERT INTO accounts_user (id, password, is_superuser, username, first_name, last_name, email, is_staff,
                            is_active, date_joined, organisation_id) VALUES
-    (3, '', 0, 'maya', 'Maya', 'Ortiz', '', 0, 1, '2026-01-01 08:00:00', 1),
-    (4, '', 0, 'otto', '', '', '', 0, 1, '2026-01-01 08:00:00', 2);
+    (3, '', FALSE, 'maya', 'Maya', 'Ortiz', '', FALSE, TRUE, '2026-01-01 08:00:00', 1),
+    (4, '', FALSE, 'otto', '', '', '', FALSE, TRUE, '2026-01-01 08:00:00', 2);
 INSERT INTO tickets_customer (id, name, email, created_at, organisation_id) VALUES
     (1, 'Ada <Ames>', 'ada@example.com', '2026-01-02 08:00:00', 1),
     (2, 'Bo', 'bo@example.com', '2026-01-02 08:00:00', 2);
@@ -39,9 +39,9 @@ INSERT INTO tickets_ticket (id, subject, body, status, priority, category, creat
     (8, 'Parcel lost', 'Where is it?', 'open', 'normal', '', '2026-01-03 09:30:12', '2026-01-03 09:30:12',
      NULL, 2, 2);
 INSERT INTO tickets_comment (id, body, internal, created_at, author_id, ticket_id) VALUES
-    (1, 'Which bulb is it?', 0, '2026-01-03 10:00:00', 3, 7),
-    (2, 'The 40 W one.', 0, '2026-01-03 11:00:00.500000', NULL, 7),
-    (3, 'Known batch fault.', 1, '2026-01-03 12:00:00', 3, 7);
+    (1, 'Which bulb is it?', FALSE, '2026-01-03 10:00:00', 3, 7),
+    (2, 'The 40 W one.', FALSE, '2026-01-03 11:00:00.500000', NULL, 7),
+    (3, 'Known batch fault.', TRUE, '2026-01-03 12:00:00', 3, 7);
 """
 
 
@@ -62,6 +62,12 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript(ROWS)
     return file
+
+
+def migrate(database_url: str) -> None:
+    environment = os.environ | {"DATABASE_URL": database_url, "DEBUG": "1"}
+    command = [sys.executable, str(MANAGE), "migrate", "--skip-checks", "--verbosity", "0"]
+    subprocess.run(command, env=environment, check=True, timeout=60)
 
 
 @pytest.fixture

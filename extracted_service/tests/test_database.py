@@ -1,9 +1,11 @@
 """The monolith's database: read-only where it is only read, and in Django's own format where it is written."""
 
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import anyio
 import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -41,6 +43,13 @@ async def stored(database: Database, at: datetime) -> int:
         return int(result.scalar_one())
 
 
+async def connections_are_gone() -> None:
+    """aiosqlite ends the thread of a connection that failed a moment later, and wants the event loop for it."""
+    with anyio.fail_after(5):
+        while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
+            await anyio.sleep(0.01)
+
+
 async def test_the_reader_cannot_write(database: Database) -> None:
     with pytest.raises(OperationalError, match="readonly database"):
         async with database.reader.begin() as connection:
@@ -56,6 +65,7 @@ async def test_a_missing_database_is_not_created(tmp_path: Path, jwks_file: Path
         with pytest.raises(OperationalError):
             await stored(database, AT)
 
+    await connections_are_gone()
     assert not file.exists()
 
 

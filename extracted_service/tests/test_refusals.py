@@ -29,6 +29,7 @@ LARGEST_BODY = 2_621_440
         "/api/tickets/-7/summary",
         "/api/tickets/seven/summary",
         "/api/tickets/7/summary/",
+        "/api/tickets/7/summary%0A",
         "/api/tickets//summary",
         "/api/unknown",
         "/docs",
