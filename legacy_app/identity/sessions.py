@@ -32,7 +32,10 @@ class SessionMiddleware(DjangoSessionMiddleware):
 
 
 def frozen(store: type[SessionBase]) -> type[SessionBase]:
-    """The same store without the two writes that all others come down to; what is put into the session lives as long as the request."""
+    """The same store without the two writes that all others come down to.
+
+    What is put into the session lives as long as the request.
+    """
 
     class Frozen(store):
         is_frozen = True
