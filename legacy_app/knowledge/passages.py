@@ -41,7 +41,7 @@ def store(article, texts, embeddings):
 
 
 def _paragraphs(body):
-    return [paragraph.strip() for paragraph in re.split(r"\n[ \t]*\n", body) if paragraph.strip()]
+    return [paragraph.strip() for paragraph in re.split(r"\n[ \t]*\n", body.replace("\r\n", "\n")) if paragraph.strip()]
 
 
 def _has_room(passage, paragraph):

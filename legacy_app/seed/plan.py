@@ -113,7 +113,8 @@ def _turns_so_far(scenario, status, assignee: Agent | None, random) -> tuple[Tur
         return scenario.conversation
     if assignee is None:
         return ()
-    return scenario.conversation[: random.randint(0 if status == "open" else 1, len(scenario.conversation))]
+    turns = len(scenario.conversation)
+    return scenario.conversation[: random.randint(0 if status == "open" else min(1, turns), turns)]
 
 
 def _comments(turns, created_at, agent, random):

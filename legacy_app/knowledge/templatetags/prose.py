@@ -3,7 +3,8 @@
 import re
 
 from django import template
-from django.utils.html import format_html, format_html_join, linebreaks
+from django.template.defaultfilters import linebreaks_filter
+from django.utils.html import format_html, format_html_join
 
 register = template.Library()
 
@@ -32,7 +33,7 @@ def _block(block):
         return format_html("<ul>{}</ul>", _items(lines, BULLET))
     if all(NUMBER.match(line) for line in lines):
         return format_html("<ol>{}</ol>", _items(lines, NUMBER))
-    return linebreaks(block, autoescape=True)
+    return linebreaks_filter(block)
 
 
 def _items(lines, marker):
