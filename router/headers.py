@@ -87,9 +87,8 @@ def first(headers: Headers, wanted: bytes) -> bytes | None:
 def _named_by_connection(headers: Headers) -> frozenset[bytes]:
     for name, value in headers:
         if name == b"connection" and value not in (b"keep-alive", b"close", b"Keep-Alive", b"Close"):
-            return frozenset(
-                token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")
-            )
+            tokens = b",".join(value for name, value in headers if name == b"connection").lower().split(b",")
+            return frozenset(token.strip() for token in tokens) - {b"host"}
     return frozenset()
 
 
