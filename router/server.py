@@ -27,11 +27,22 @@ class ServerProtocol(HttpToolsProtocol):
     _is_reading_headers = False
     _is_too_large = False
     _header_bytes = 0
+    _unfinished_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        was_reading_headers = self._is_reading_headers
+        super().data_received(data)
+        if was_reading_headers and self._is_reading_headers:
+            self._unfinished_bytes += len(data)  # the parser shows a header, and counts it, only when it is complete
+            if self._unfinished_bytes > HEADER_BYTES and not self.transport.is_closing():
+                self._is_too_large = True
+                self.send_400_response("")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_reading_headers = True
         self._header_bytes = 0
+        self._unfinished_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._is_reading_headers:
