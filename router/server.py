@@ -55,6 +55,8 @@ class ServerProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_reading_headers = False
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            raise ValueError("a second Host could mean another site to whoever reads it (RFC 9112 §3.2)")
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope[CALLER] = self
         scope[TARGET] = self.url
