@@ -13,13 +13,12 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8002)
     parser.add_argument("--access-log", action="store_true", help="log a line per request")
     options = parser.parse_args()
+    # uvloop and httptools are taken by themselves wherever they are installed.
     uvicorn.run(
         "extracted_service.app:create_app",
         factory=True,
         host=options.host,
         port=options.port,
-        loop="uvloop",
-        http="httptools",
         access_log=options.access_log,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

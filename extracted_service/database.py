@@ -27,8 +27,8 @@ class Database:
             async with self.reader.connect() as connection:
                 await connection.execute(text("SELECT 1 FROM tickets_ticket LIMIT 1"))
         except (SQLAlchemyError, OSError) as error:
-            reason = getattr(error, "orig", None) or error
-            raise NotReady(f"The database cannot be read: {str(reason).splitlines()[0]}.") from error
+            reason = str(getattr(error, "orig", None) or error) or type(error).__name__
+            raise NotReady(f"The database cannot be read: {reason.splitlines()[0]}.") from error
 
 
 @asynccontextmanager

@@ -49,7 +49,9 @@ def caller_of(request: Request) -> Caller:
     return service_of(request).verifier.caller(request.method, request.headers)
 
 
-def assistant_user(caller: Annotated[Caller, Depends(caller_of)]) -> Caller:
+# Dependencies are async, whether they wait or not: FastAPI sends others to a thread and back.
+async def assistant_user(request: Request) -> Caller:
+    caller = caller_of(request)
     caller.require("assistant.use_assistant")
     return caller
 
@@ -60,7 +62,6 @@ async def own_ticket(request: Request, ticket_id: int, caller: Annotated[Caller,
 
 AssistantUser = Annotated[Caller, Depends(assistant_user)]
 OwnTicket = Annotated[Ticket, Depends(own_ticket)]
-In = Annotated[Service, Depends(service_of)]
 
 
 @router.post(
@@ -69,9 +70,9 @@ In = Annotated[Service, Depends(service_of)]
     openapi_extra=documents.body(SummaryForm),
     responses=documents.problems(400, 401, 403, 404, 502, 503, 504),
 )
-async def summary(request: Request, service: In, caller: AssistantUser, ticket: OwnTicket) -> JsonAnswer:
+async def summary(request: Request, caller: AssistantUser, ticket: OwnTicket) -> JsonAnswer:
     """Summarise a ticket; the summary is kept."""
-    form = await filled(SummaryForm, request)
+    service, form = service_of(request), await filled(SummaryForm, request)
     body = _chat(
         service,
         prompts.summary(ticket.conversation, form.max_words),
@@ -91,9 +92,9 @@ async def summary(request: Request, service: In, caller: AssistantUser, ticket: 
     openapi_extra=documents.body(ReplyForm),
     responses=documents.event_stream("delta", "done", "error") | documents.problems(400, 401, 403, 404, 502, 503, 504),
 )
-async def reply(request: Request, service: In, caller: AssistantUser, ticket: OwnTicket) -> EventStream:
+async def reply(request: Request, caller: AssistantUser, ticket: OwnTicket) -> EventStream:
     """Draft the next reply to the customer, token by token; nothing is kept."""
-    form = await filled(ReplyForm, request)
+    service, form = service_of(request), await filled(ReplyForm, request)
     agent = await user_name(service.database, caller.user_id)
     body = _chat(
         service,

@@ -1,11 +1,9 @@
 """For whoever runs the service: is it alive, and can it work?"""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Request
 
 from .answers import JsonAnswer
-from .endpoints import Service, service_of
+from .endpoints import service_of
 from .errors import NotReady, SettingsError
 
 router = APIRouter(default_response_class=JsonAnswer)
@@ -18,8 +16,9 @@ async def health() -> JsonAnswer:
 
 
 @router.api_route("/ready", methods=["GET", "HEAD"], include_in_schema=False)
-async def ready(service: Annotated[Service, Depends(service_of)]) -> JsonAnswer:
+async def ready(request: Request) -> JsonAnswer:
     """Whether the database can be read and the identity keys can be used; 503 with the reason if not."""
+    service = service_of(request)
     await service.database.check()
     try:
         service.verifier.keys.check()

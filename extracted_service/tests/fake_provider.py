@@ -61,7 +61,7 @@ class FakeProvider:
             playing = asyncio.ensure_future(_play(self.scripts.pop(0), writer))
             leaving = asyncio.ensure_future(reader.read())
             await asyncio.wait({playing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not playing.done():
+            if not playing.done() or playing.exception():
                 self.hung_up.set()
             for task in (playing, leaving):
                 task.cancel()

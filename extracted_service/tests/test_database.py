@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -45,9 +46,9 @@ async def stored(database: Database, at: datetime) -> int:
 
 async def connections_are_gone() -> None:
     """aiosqlite ends the thread of a connection that failed a moment later, and wants the event loop for it."""
-    with anyio.fail_after(5):
-        while any("_connection_worker_thread" in thread.name for thread in threading.enumerate()):
-            await anyio.sleep(0.01)
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await anyio.to_thread.run_sync(thread.join, 5)
 
 
 async def test_the_reader_cannot_write(database: Database) -> None:
@@ -78,6 +79,17 @@ async def test_a_database_without_tables_is_not_ready(tmp_path: Path, jwks_file:
     async with open_database(settings) as database:
         with pytest.raises(NotReady, match="no such table: tickets_ticket"):
             await database.check()
+
+
+async def test_a_relative_path_starts_at_the_current_directory(
+    database_file: Path, jwks_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(database_file.parent)
+
+    async with open_database(
+        Settings(database_url=f"sqlite:///{database_file.name}", identity_jwks_file=jwks_file)
+    ) as database:
+        await database.check()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from .fake_provider import DONE, END, ROLE, STOP, STREAM_HEAD, USAGE, completion, token
 from .running import Running
 
@@ -107,3 +109,18 @@ def test_the_provider_is_asked_for_a_reply_as_the_monolith_asks(service: Running
     assert (asked.body["stream"], asked.body["stream_options"]) == (True, {"include_usage": True})
     assert "Instructions of the agent:\nOffer a new bulb.\n\n" in asked.body["messages"][1]["content"]
     assert 'Sign with "Maya Ortiz, Lumen & Söhne".' in asked.body["messages"][0]["content"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/octet-stream", "nonsense"],
+)
+def test_the_content_type_of_a_body_is_not_looked_at(service: Running, content_type: str) -> None:
+    service.provider.will(completion("Short."))
+
+    answer = service.post(
+        "/api/tickets/7/summary", content=b'{"max_words": 20}', headers={"Content-Type": content_type}
+    )
+
+    assert answer.status_code == 200
+    assert service.provider.asked[0].body["max_tokens"] == 40

@@ -144,6 +144,16 @@ def test_the_provider_is_left_when_the_caller_leaves_between_chunks(
     assert "Traceback" not in caplog.text
 
 
+def test_a_caller_who_stops_reading_counts_as_gone(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extracted_service.streams.SLOWEST_READER_SECONDS", 0.2)
+    service.provider.will(STREAM_HEAD + token("x" * 100_000) * 200, Gate())
+    with service.connection() as connection:
+        connection.sendall(service.request_bytes(REPLY))
+
+        assert service.provider.hung_up.wait(5)
+        eventually(lambda: service.outcomes() == ["aborted"])
+
+
 def test_a_summary_whose_caller_left_is_not_stored(service: Running) -> None:
     gate = Gate()
     service.provider.will(gate, completion("Too late."))
