@@ -68,6 +68,7 @@ def sqlite(found: dict) -> dict:
 
 DEBUG = on("DEBUG")
 SECRET_KEY = os.environ.get("SECRET_KEY") or DEVELOPMENT_KEY
+SECRET_KEY_FALLBACKS = comma_separated("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = comma_separated("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = comma_separated("CSRF_TRUSTED_ORIGINS")
 DATABASES = {"default": database()}
@@ -98,7 +99,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "legacy_app.identity.sessions.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

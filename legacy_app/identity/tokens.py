@@ -52,7 +52,9 @@ def signing_key(file: str) -> OKPKey:
 @lru_cache(maxsize=1)
 def _imported(path: Path, _version: int) -> OKPKey:
     try:
-        key = OKPKey.import_key(json.loads(path.read_bytes()))
+        stated = json.loads(path.read_bytes())
+        # Only what makes the key: joserfc would hold a stated "alg": "EdDSA" against its new name.
+        key = OKPKey.import_key({name: stated[name] for name in ("kty", "crv", "x", "d", "kid")})
     except (ValueError, TypeError, KeyError, JoseError) as error:
         raise _unusable(path) from error
     if key.curve_name != "Ed25519" or not key.is_private or not key.kid:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -47,6 +48,14 @@ def test_the_token_names_its_key_and_algorithm(browser, maya):
     response = browser.log_in(maya).exchange("GET")
 
     assert header(response) == {"typ": "JWT", "alg": "EdDSA", "kid": "2026-01"}
+
+
+def test_a_key_file_may_state_the_algorithm_by_its_old_name(browser, maya, key, settings):
+    """Key sets in use say `"alg": "EdDSA"`, which joserfc holds against a key of its newer name."""
+    stated = json.loads(Path(settings.IDENTITY_PRIVATE_KEY_FILE).read_text()) | {"alg": "EdDSA", "use": "sig"}
+    Path(settings.IDENTITY_PRIVATE_KEY_FILE).write_text(json.dumps(stated))
+
+    assert claims(browser.log_in(maya).exchange("GET"), key)["sub"] == str(maya.pk)
 
 
 def test_only_permissions_that_a_service_may_need_are_told(browser, maya, key):
