@@ -104,7 +104,9 @@ class Upstream(_Table):
     )
     connections: int = Field(default=1000, ge=1, description="at most so many at once; 503 above it")
     connect_seconds: float = Field(default=3.0, gt=0, description="until a connection stands")
-    first_byte_seconds: float = Field(default=60.0, gt=0, description="from the last of the request until the answer's head")
+    first_byte_seconds: float = Field(
+        default=60.0, gt=0, description="from the last of the request until the answer's head"
+    )
     idle_seconds: float = Field(default=60.0, gt=0, description="between two pieces of an answer")
     keep_seconds: float = Field(
         default=4.0,

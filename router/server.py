@@ -3,6 +3,8 @@
 - Request trailers never become headers: uvicorn 0.54 appends them to the scope, so that a caller could add
   `X-Forwarded-For` or `Cookie` after the fact.
 - Headers are limited in number and size (431).
+- An offer to change the protocol (`Upgrade: h2c`, say, which Java's client makes with every request) is not taken
+  up, and its request is an ordinary one (RFC 9110 §7.8); uvicorn loses its body.
 - The proxy gets the request target as it was written, and is told at once when the caller leaves.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .proxy import CALLER, TARGET
@@ -26,20 +29,36 @@ class ServerProtocol(HttpToolsProtocol):
     task: asyncio.Task[Any] | None = None
     _is_reading_headers = False
     _is_too_large = False
+    _is_offer = False
     _header_bytes = 0
     _unfinished_bytes = 0
 
     def data_received(self, data: bytes) -> None:
         was_reading_headers = self._is_reading_headers
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._read_again_without_offer(data[offer.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
         if was_reading_headers and self._is_reading_headers:
             self._unfinished_bytes += len(data)  # the parser shows a header, and counts it, only when it is complete
             if self._unfinished_bytes > HEADER_BYTES and not self.transport.is_closing():
                 self._is_too_large = True
                 self.send_400_response("")
 
+    def _read_again_without_offer(self, rest: bytes) -> None:
+        """A parser that met an offer takes what follows for another protocol: a new one gets the head without it."""
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._is_offer = False
         self._is_reading_headers = True
         self._header_bytes = 0
         self._unfinished_bytes = 0
@@ -55,12 +74,19 @@ class ServerProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_reading_headers = False
+        self._is_offer = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if self._is_offer:
+            return
         if sum(name == b"host" for name, _ in self.headers) > 1:
             raise ValueError("a second Host could mean another site to whoever reads it (RFC 9112 §3.2)")
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope[CALLER] = self
         scope[TARGET] = self.url
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self._is_offer:
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         if not self._is_too_large:
