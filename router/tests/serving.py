@@ -46,7 +46,9 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     """The router for a routes.toml on a free port."""
     app = RouterApp(file, environ or {})
-    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="on", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app, http=protocol, ws="none", lifespan="on", log_config=None, access_log=False, proxy_headers=False
+    )
     config.load()
     lifespan = LifespanOn(config)
     await lifespan.startup()

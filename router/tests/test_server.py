@@ -1,0 +1,148 @@
+"""What the server adds to uvicorn's: trailers stay trailers, heads have limits, upgrades that nobody made are none."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ..server import HEADER_BYTES, HEADER_COUNT
+from .conftest import Front
+from .wire import OK, always, caller
+
+pytestmark = pytest.mark.anyio
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+
+async def test_trailers_never_become_headers(front: Front) -> None:
+    router, legacy = await front(always(OK))
+
+    await router.ask(
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+        b"Cookie: sessionid=stolen\r\nX-Internal-Identity: me\r\nX-Anything: 1\r\n\r\n"
+    )
+
+    names = [name for name, _ in legacy.asked[0].headers]
+    assert not {b"cookie", b"x-internal-identity", b"x-anything"} & set(names)
+
+
+async def test_the_headers_of_the_next_request_are_headers_again(front: Front) -> None:
+    router, legacy = await front(always(OK))
+    async with caller(router.port) as me:
+        await me.ask(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-T: 1\r\n\r\n")
+        await me.ask(b"GET / HTTP/1.1\r\nHost: h\r\nX-Mine: 1\r\n\r\n")
+
+    assert legacy.asked[1].values(b"x-mine") == [b"1"]
+
+
+async def test_as_many_headers_as_allowed_pass(front: Front) -> None:
+    router, legacy = await front(always(OK))
+
+    answer = await router.ask(b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: 1\r\n" * (HEADER_COUNT - 1) + b"\r\n")
+
+    assert answer.status == 200
+    assert legacy.asked[0].values(b"x") == [b"1"] * (HEADER_COUNT - 1)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"X: 1\r\n" * (HEADER_COUNT + 1),
+        b"X: " + b"a" * (HEADER_BYTES + 1) + b"\r\n",
+        (b"X: " + b"a" * 999 + b"\r\n") * 66,
+    ],
+    ids=["too many", "one too long", "too long together"],
+)
+async def test_too_many_or_too_long_headers_are_refused(front: Front, lines: bytes) -> None:
+    router, legacy = await front(always(OK))
+    async with caller(router.port) as me:
+        await me.send(b"GET / HTTP/1.1\r\nHost: h\r\n" + lines + b"\r\n")
+
+        assert (await me.head()).status == 431
+        assert await me.ended() == b""
+
+    assert legacy.asked == []
+
+
+@pytest.mark.parametrize("beginning", [b"GET / HTTP/1.1\r\nX-Endless: ", b"GET /", b"GET / HTTP/1.1\r\nX"])
+async def test_a_head_without_an_end_is_refused_before_it_fills_the_memory(front: Front, beginning: bytes) -> None:
+    router, _ = await front(always(OK))
+    async with caller(router.port) as me:
+        await me.send(beginning)
+        sent = 0
+        while not me.reader._buffer and sent < 20 * HEADER_BYTES:  # type: ignore[attr-defined]
+            await me.send(b"a" * 16_384)
+            sent += 16_384
+            await asyncio.sleep(0.001)
+
+        assert (await me.head()).status == 431
+
+
+async def test_a_long_body_after_a_short_head_is_no_long_head(front: Front) -> None:
+    router, legacy = await front(always(OK))
+    body = b"a" * 500_000
+    post = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    async with caller(router.port) as me:
+        await me.send(post + post + GET[:10])
+        assert (await me.answer(b"POST")).status == 200
+        assert (await me.answer(b"POST")).status == 200
+        await me.send(GET[10:])
+        assert (await me.answer()).status == 200
+
+    assert [len(asked.body) for asked in legacy.asked] == [500_000, 500_000, 0]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length : 1\r\n\r\na",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\na",
+        b"GET / HTTP/1.1\r\nHost: h\r\nX: a\r\n folded\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET /\xe9 HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET x HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ],
+)
+async def test_a_request_that_can_be_read_in_two_ways_or_none_is_refused(front: Front, request_: bytes) -> None:
+    router, legacy = await front(always(OK))
+    async with caller(router.port) as me:
+        await me.send(request_ + GET)
+
+        assert (await me.head()).status == 400
+        await me.ended()
+
+    assert legacy.asked == []
+
+
+@pytest.mark.parametrize(
+    "lines", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
+)
+async def test_an_offer_to_change_the_protocol_changes_nothing(front: Front, lines: bytes) -> None:
+    router, legacy = await front(always(OK))
+    async with caller(router.port) as me:
+        answer = await me.ask(b"POST / HTTP/1.1\r\nHost: h\r\n" + H2C + lines)
+
+        assert (answer.status, answer.body) == (200, b"ok")
+        assert legacy.asked[0].body == b"abc"
+        assert b"h2c" not in legacy.asked[0].head
+        assert b"http2-settings" not in legacy.asked[0].head
+        assert (await me.ask(GET)).body == b"ok"
+
+
+async def test_an_offer_to_change_the_protocol_may_come_byte_by_byte(front: Front) -> None:
+    router, legacy = await front(always(OK))
+    async with caller(router.port) as me:
+        for byte in b"POST /a?b HTTP/1.1\r\nHost: h\r\n" + H2C + b"Content-Length: 3\r\n\r\nabc":
+            await me.send(bytes([byte]))
+            await asyncio.sleep(0)
+        answer = await me.answer(b"POST")
+
+    assert answer.status == 200
+    assert legacy.asked[0].line == b"POST /a?b HTTP/1.1"
+    assert legacy.asked[0].body == b"abc"
