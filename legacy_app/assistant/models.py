@@ -7,9 +7,7 @@ from django.utils import timezone
 
 class Summary(models.Model):
     ticket = models.ForeignKey("tickets.Ticket", on_delete=models.CASCADE, related_name="summaries")
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="summaries"
-    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="summaries")
     text = models.TextField()
     model = models.CharField(max_length=100)
     prompt_tokens = models.PositiveIntegerField()
@@ -47,9 +45,7 @@ class Call(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls"
     )
-    ticket = models.ForeignKey(
-        "tickets.Ticket", on_delete=models.SET_NULL, null=True, blank=True, related_name="calls"
-    )
+    ticket = models.ForeignKey("tickets.Ticket", on_delete=models.SET_NULL, null=True, blank=True, related_name="calls")
     kind = models.CharField(max_length=20, choices=Kind)
     model = models.CharField(max_length=100)
     outcome = models.CharField(max_length=20, choices=Outcome)
