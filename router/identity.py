@@ -91,7 +91,7 @@ def _token(body: bytes) -> bytes:
     try:
         answer: Any = json.loads(body)
         token = answer["token"].encode("ascii")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise IdentityUnavailable("the identity exchange answered without a token") from None
     if not token or not token.replace(b".", b"").replace(b"-", b"").replace(b"_", b"").isalnum():
         raise IdentityUnavailable("the identity exchange answered with something that is no token")
