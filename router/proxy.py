@@ -117,6 +117,8 @@ async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive
     ours = forwarded(scope["scheme"], address, headers, traceparent)
     cookies: list[tuple[bytes, bytes]] = []
     if live.identity is not None:
+        if _is_same_path(path, live.identity.path):
+            raise NotRoutable("the identity exchange is the router's alone")
         if decision.primary in live.identified:
             who = await live.identity.ask(method, headers, decision.primary, ours)
             if isinstance(who, Refusal):
@@ -125,8 +127,6 @@ async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive
                 return
             ours.append((IDENTITY, who.value))
             cookies = who.set_cookies
-        elif _is_same_path(path, live.identity.path):
-            raise NotRoutable("the identity exchange is the router's alone")
 
     body, length, has_more = await _opening_body(headers, receive, pool, live.server.spool_bytes)
     head = request_head(method, _target(scope, path), headers, length=length, ours=ours)
