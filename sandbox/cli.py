@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from . import demo as story
 from . import provider as simulated
 from . import up as stage
+from .figures import people_at_work
 from .provider import Settings
 from .stack import Options
 
@@ -59,6 +61,39 @@ def up(
     options = Options(port_base, data, database_url, postgres, routes, ready_file, settings)
     console = Console()
     raise typer.Exit(stage.run(stage.up(options, console, quiet=quiet), console))
+
+
+@app.command()
+def demo(
+    port_base: PortBase = 8000,
+    data: Data = Path("var"),
+    database_url: DatabaseUrl = None,
+    postgres: Postgres = False,
+    routes: Routes = None,
+    ready_file: ReadyFile = None,
+    once: Annotated[bool, typer.Option("--once", help="End by itself; status 1 if a claim did not hold.")] = False,
+) -> None:
+    """The whole story in about ninety seconds: starvation, the move, relief, roll-back; then the stack stays up."""
+    options = Options(port_base, data, database_url, postgres, routes, ready_file, story.SLOW)
+    console = Console()
+    raise typer.Exit(stage.run(story.demo(options, console, once=once), console))
+
+
+@app.command()
+def callers(
+    url: Annotated[str, typer.Option(help="Where they call: the router, or one application itself.")] = (
+        "http://127.0.0.1:8000"
+    ),
+    readers: Annotated[int, typer.Option(min=0, max=500, help="Agents who read tickets.")] = 6,
+    assistants: Annotated[int, typer.Option(min=0, max=500, help="Agents who use the assistant in turn.")] = 12,
+    at_once: Annotated[int, typer.Option(min=0, max=500, help="Assistant calls under way at once.")] = 4,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long they work.")] = 20.0,
+    think_seconds: Annotated[float, typer.Option(min=0, help="A reader's pause between two pages.")] = 0.25,
+) -> None:
+    """Play the callers against a stack that runs, and show what they saw; status 1 if a request failed."""
+    console = Console()
+    people = people_at_work(url, readers, min(at_once, assistants), assistants, seconds, think_seconds, console)
+    raise typer.Exit(stage.run(people, console))
 
 
 def main() -> None:

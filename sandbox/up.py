@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from .callers import LoginFailed
 from .database import DatabaseMissing
 from .ports import PortTaken
 from .processes import ProcessFailed, Say
@@ -42,7 +43,7 @@ def run(main: Coroutine[Any, Any, int], console: Console) -> int:
     """Runs to the end, or until a signal cancels it; whatever a person can put right is one sentence."""
     try:
         return asyncio.run(_until_signal(main, console))
-    except (PortTaken, DataInUse, DatabaseMissing, ProcessFailed) as problem:
+    except (PortTaken, DataInUse, DatabaseMissing, ProcessFailed, LoginFailed) as problem:
         console.print(str(problem), style="red", markup=False, soft_wrap=True)
         return FAILED
 
@@ -55,7 +56,7 @@ async def _until_signal(main: Coroutine[Any, Any, int], console: Console) -> int
     try:
         return await task
     except asyncio.CancelledError:
-        console.print("Stopped; no process is left.", style="bold")
+        console.print("Stopped.", style="bold")
         return STOPPED_BY_HAND
 
 
