@@ -46,6 +46,11 @@ class Stack:
         expected = "identity" if stage == "extracted" else "legacy"
         self._wait(lambda: all(self._refused_by(kind) == expected for kind in ROUTES.values()), stage)
 
+    def pace(self, latency_seconds: float, tokens_per_second: float) -> None:
+        """How long the provider takes to the first token, and from there on."""
+        settings = {"latency_seconds": latency_seconds, "tokens_per_second": tokens_per_second}
+        httpx.put(f"{self.provider}/sandbox/settings", json=settings).raise_for_status()
+
     def calls(self) -> list[dict[str, Any]]:
         """What the provider received lately, oldest first."""
         found: list[dict[str, Any]] = httpx.get(f"{self.provider}/sandbox/calls").json()["calls"]
@@ -93,4 +98,4 @@ def _ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Stack:
             raise StackError(f"the stack did not start; it said:\n{log.read_text()[-4000:]}")
         time.sleep(0.05)
     told = json.loads(ready.read_text())
-    return Stack(told["urls"]["router"], told["urls"]["provider"], Path(told["routes"]))
+    return Stack(told["router"], told["provider"], Path(told["routes_file"]))

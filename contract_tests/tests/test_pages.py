@@ -34,6 +34,11 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _at_a_pace_that_can_be_seen(stack: Stack) -> None:
+    stack.pace(latency_seconds=0.1, tokens_per_second=80)
+
+
 @pytest.fixture(params=STAGES)
 def stage(stack: Stack, request: pytest.FixtureRequest) -> str:
     stack.move(request.param)

@@ -80,7 +80,7 @@ CASES = [
     *_bodies(REPLY),
     *_field(SUMMARY, "max_words", {
         "20": 200, "300": 200, '"40"': 200, "40.0": 200, "null": 200, '""': 200, '" 40 "': 200,
-        "19": 400, "301": 400, "40.5": 400, "true": 400, '"many"': 400, "[40]": 400, "{}": 400, "-1": 400,
+        "19": 400, "301": 400, "40.5": 400, "true": 400, '"many"': 400, "[40]": 400, "{}": 200, "-1": 400,
         "1e400": 400, "NaN": 400, "9" * 5000: 400,
     }),
     *_field(REPLY, "tone", {
@@ -88,9 +88,14 @@ CASES = [
     }),
     *_field(REPLY, "instructions", {
         '"  Offer a refund.  "': 200, "null": 200, '"' + "a" * 2000 + '"': 200, '"' + "a" * 2001 + '"': 400,
-        '"a\\u0000b"': 400, '"\\ud83d\\ude00 \\u2028"': 200, "12": 200, '"\\ud800"': 200,
+        '"a\\u0000b"': 400, '"\\ud83d\\ude00 \\u2028"': 200, "12": 200, '"\\ud800"': 400,
     }),
 ]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _in_a_hurry(stack: Stack) -> None:
+    stack.pace(latency_seconds=0.005, tokens_per_second=5000)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import time
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, JsonResponse
-from django.views.decorators.cache import never_cache
+from django.utils.cache import add_never_cache_headers
 from django.views.decorators.csrf import csrf_exempt
 
 from legacy_app.api import NOT_AUTHENTICATED, PERMISSION_DENIED, ApiError
@@ -14,14 +14,16 @@ from legacy_app.identity import csrf, tokens
 
 # Exempt, because the request that needs protection is the caller's: csrf.refusal judges that one.
 @csrf_exempt
-@never_cache
 def exchange(request: HttpRequest) -> JsonResponse:
     if not _comes_from_the_router(request):
         raise Http404
     try:
-        return JsonResponse({"token": _token(request), "expires_in": tokens.LIFETIME_SECONDS})
+        response = JsonResponse({"token": _token(request), "expires_in": tokens.LIFETIME_SECONDS})
     except ApiError as refusal:
+        # The router passes it on to the caller, so it is what any other view would have said.
         return refusal.response()
+    add_never_cache_headers(response)
+    return response
 
 
 def _token(request: HttpRequest) -> str:
