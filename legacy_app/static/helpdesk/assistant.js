@@ -160,16 +160,18 @@ function ticketPage(api) {
     }),
   );
 
-  let lastDraft = null;
+  let last = { own: "", whole: null };
   on("draft", () =>
     working("Writing a draft …", async (signal) => {
       const box = role("draft");
       // What the agent wrote stays; only an untouched draft of before is replaced.
-      const kept = box.value.trim() && box.value !== lastDraft ? `${box.value.trimEnd()}\n\n` : "";
+      const written = box.value.trim() ? `${box.value.trimEnd()}\n\n` : "";
+      const own = box.value === last.whole ? last.own : written;
       const wishes = { tone: role("tone").value, instructions: role("instructions").value };
       let text = "";
       const show = () => {
-        box.value = lastDraft = kept + text;
+        box.value = own + text;
+        last = { own, whole: box.value };
         box.scrollTop = box.scrollHeight;
       };
       await stream(`${api}/reply`, wishes, { delta: (piece) => ((text += piece.text), show()) }, signal);
