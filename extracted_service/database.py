@@ -17,7 +17,7 @@ from .settings import Settings
 
 @dataclass(frozen=True)
 class Database:
-    """Borrow a connection for one short transaction and give it back before anything slow happens."""
+    """Borrow a connection for a short visit and give it back before anything slow happens."""
 
     reader: AsyncEngine
     writer: AsyncEngine
@@ -49,13 +49,16 @@ def _engine(settings: Settings, *, read_only: bool) -> AsyncEngine:
     engine = create_async_engine(
         url,
         connect_args=_sqlite_arguments(settings) if sqlite else _postgresql_arguments(settings, read_only),
-        pool_size=settings.database_connections,
+        # SQLite has one writer at a time: connections that wait for each other there would only sleep and retry.
+        pool_size=1 if sqlite and not read_only else settings.database_connections,
         max_overflow=0,
         pool_timeout=settings.database_busy_seconds,
         pool_pre_ping=not sqlite,
+        # Reading needs no transaction around it, and no rollback after it: each is a trip to the database.
+        **({"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None} if read_only else {}),
     )
     if sqlite:
-        event.listen(engine.sync_engine, "connect", _enforce_foreign_keys)
+        event.listen(engine.sync_engine, "connect", _as_django_connects)
     return engine
 
 
@@ -85,8 +88,9 @@ def _postgresql_arguments(settings: Settings, read_only: bool) -> dict[str, Any]
     return {"timeout": settings.database_busy_seconds, "server_settings": server_settings}
 
 
-def _enforce_foreign_keys(connection: Any, _record: object) -> None:
-    """SQLite forgets to, on each new connection; Django asks for it as well."""
+def _as_django_connects(connection: Any, _record: object) -> None:
+    """What the monolith asks of SQLite on each new connection: foreign keys, and no wait for the disk under WAL."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.close()

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[str, AfterValidator(_database_url)] = "sqlite:///var/helpdesk.sqlite3"
     database_connections: int = Field(default=5, ge=1, description="per engine: one reads, one writes")
-    database_busy_seconds: Seconds = Field(default=5, description="longest wait for a lock or a connection")
+    database_busy_seconds: Seconds = Field(default=20, description="longest wait for a lock or a connection")
 
     llm_base_url: Annotated[str, AfterValidator(_http_url)] = "http://127.0.0.1:8020/v1"
     llm_api_key: SecretStr = SecretStr("sandbox-key")

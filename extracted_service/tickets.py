@@ -1,4 +1,4 @@
-"""What the assistant reads of a ticket: one short read transaction, and only within one organisation."""
+"""What the assistant reads of a ticket: a short visit to the database, and only within one organisation."""
 
 from dataclasses import dataclass
 from typing import Any
