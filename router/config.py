@@ -196,6 +196,8 @@ def parse(text: str, source: str = "routes.toml") -> Config:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _unusable(source, f"is not valid TOML: {error}") from None
+    except RecursionError:
+        raise _unusable(source, "is nested too deeply") from None
     reading = _Reading(raw)
     config = reading.config()
     if reading.problems:
