@@ -88,10 +88,12 @@ def identity_secret(identity: Identity | None, environ: Mapping[str, str]) -> by
     if identity is None:
         return b""
     secret = environ.get(identity.secret_env, "")
+    cure = ""
     if not secret:
-        cure = (
-            f"the environment variable {identity.secret_env} is not set: "
-            "give the router and the monolith the same long random value"
-        )
+        cure = "is not set: give the router and the monolith the same long random value"
+    elif not (secret.isascii() and secret.isprintable() and secret.strip() == secret):
+        cure = "holds something that a header cannot carry (a line break at its end?): use letters and digits"
+    if cure:
+        cure = f"the environment variable {identity.secret_env} {cure}"
         raise ConfigError("The environment", (Problem("identity, secret_env", cure),))
     return secret.encode()
