@@ -127,7 +127,11 @@ class Identity(_Table):
     """Where the monolith says who the caller is (see `identity.py`)."""
 
     upstream: str = Field(default=LEGACY, alias="from", description="the upstream that is asked")
-    path: str = Field(default="/internal/identity", pattern=r"^/\S+$", description="its path; callers never reach it")
+    path: str = Field(
+        default="/internal/identity",
+        pattern=r"^/[A-Za-z0-9/._~!$&'()*+,;=:@-]+$",
+        description="its path, in plain characters and without a query; callers never reach it",
+    )
     secret_env: str = Field(
         default="IDENTITY_SECRET",
         pattern=r"^\w+$",
@@ -218,7 +222,7 @@ class _Reading:
 
     def config(self) -> Config:
         known = ("server", "upstreams", "identity", "routes")
-        for name in self.raw.keys() - set(known):
+        for name in [name for name in self.raw if name not in known]:
             self.add(name, f"there is no such table.{did_you_mean(name, known)}")
         server = self.table(Server, "server", self.raw.get("server", {})) or Server()
         upstreams = self.upstreams()
