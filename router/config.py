@@ -96,7 +96,7 @@ class Server(_Table):
 class Upstream(_Table):
     """A service that can answer."""
 
-    url: Annotated[str, AfterValidator(_address)]
+    url: Annotated[str, AfterValidator(_address)] = Field(description="where it listens, like http://127.0.0.1:8001")
     identity: bool = Field(default=True, description="whether its requests carry a signed identity; needs [identity]")
     chunked_requests: Literal["spool", "stream"] = Field(
         default="spool",
