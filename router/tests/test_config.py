@@ -1,0 +1,414 @@
+"""Every way in which routes.toml can be wrong is told at once, with its place and its cure."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from ..config import CallerKey, Identity, Route, Server, Split, Upstream, load, parse
+from ..errors import ConfigError
+
+MODELS: list[type[BaseModel]] = [Server, Upstream, Identity, Route, Split]
+README = Path(__file__).parents[1] / "README.md"
+HEAD = 'upstreams = { legacy = "http://127.0.0.1:1", assistant = "http://127.0.0.1:2" }\n'
+ROUTE = '[[routes]]\nname = "a"\npath = "/a"\nstage = "legacy"\n'
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_smallest_useful_file_is_right() -> None:
+    config = parse(HEAD + ROUTE)
+
+    (route,) = config.routes
+    assert (route.name, route.path, route.methods, route.stage) == ("a", "/a", [], "legacy")
+    assert config.upstreams["legacy"].url == "http://127.0.0.1:1"
+    assert config.identity is None
+
+
+def test_a_file_without_routes_leaves_everything_to_legacy() -> None:
+    assert parse('upstreams = { legacy = "http://h" }').routes == ()
+
+
+def test_a_route_moves_to_the_only_extracted_upstream_if_it_does_not_say() -> None:
+    assert parse(HEAD + ROUTE).routes[0].to == "assistant"
+
+
+def test_the_upstream_of_the_identity_exchange_is_not_one_to_move_to() -> None:
+    text = HEAD.replace("}", ', monolith = "http://127.0.0.1:3" }') + ROUTE + '[identity]\nfrom = "monolith"'
+
+    assert parse(text).routes[0].to == "assistant"
+
+
+def test_the_salt_is_the_routes_name_if_it_is_left_out() -> None:
+    split = 'split = { percent = 10, by = "cookie:s" }\n'
+    salted = ROUTE.replace('"a"', '"b"').replace('"/a"', '"/b"') + split.replace(" }", ', salt = "x" }')
+
+    first, second = parse(HEAD + ROUTE + split + salted).routes
+
+    assert (first.split.salt, second.split.salt) == ("a", "x")
+
+
+def test_a_split_may_stay_while_another_stage_is_in_use() -> None:
+    (route,) = parse(HEAD + ROUTE + 'split = { percent = 10.25, by = "header:X-User" }').routes
+
+    assert (route.split.percent, route.split.by) == (10.25, CallerKey("header", "X-User"))
+
+
+def test_the_port_of_an_upstream_is_80_if_it_is_left_out() -> None:
+    upstream = parse('upstreams = { legacy = "http://legacy.internal" }').upstreams["legacy"]
+
+    assert (upstream.host, upstream.port) == ("legacy.internal", 80)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", 'upstreams: must name the monolith: legacy = "http://127.0.0.1:8001"'),
+        ("upstreams = 3", 'upstreams: must name the monolith: legacy = "http://127.0.0.1:8001"'),
+        ('upstreams = { a = "http://h" }', 'upstreams: must name the monolith: legacy = "http://127.0.0.1:8001"'),
+        (HEAD + "[rutes]", 'rutes: there is no such table. Did you mean "routes"?'),
+        (HEAD + "[zzz]", "zzz: there is no such table."),
+        (HEAD + "server = 3", "server: must be a table"),
+        (HEAD + "identity = 3", "identity: must be a table"),
+        (HEAD + "[routes]", "routes: must be a list of tables: begin each route with [[routes]]"),
+        (HEAD + "routes = [3]", "routes[0]: must be a table"),
+        ("not toml", "is not valid TOML: Expected '=' after a key in a key/value pair (at line 1, column 5)"),
+        ("a = " + "[" * 100_000, "is nested too deeply"),
+    ],
+)
+def test_a_wrong_table_is_named_with_its_cure(text: str, expected: str) -> None:
+    assert problems(text) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("3", "upstreams.legacy: must be a table"),
+        ('"h:1"', 'upstreams.legacy, url: "h:1" must look like "http://127.0.0.1:8001"'),
+        ('"https://h"', 'upstreams.legacy, url: "https://h" must look like "http://127.0.0.1:8001"'),
+        ('"http://"', 'upstreams.legacy, url: "http://" must look like "http://127.0.0.1:8001"'),
+        (
+            '"http://h/p"',
+            'upstreams.legacy, url: "http://h/p" must end after the port: the router passes paths on as they are',
+        ),
+        (
+            '"http://u:p@h"',
+            'upstreams.legacy, url: "http://u:p@h" must end after the port: the router passes paths on as they are',
+        ),
+        ('"http://h:port"', "upstreams.legacy, url: Port could not be cast to integer value as 'port'"),
+        ('"http://h:99999"', "upstreams.legacy, url: Port out of range 0-65535"),
+        ('"http://[::1"', "upstreams.legacy, url: Invalid IPv6 URL"),
+        ("{}", "upstreams.legacy, url: is missing: where it listens, like http://127.0.0.1:8001"),
+        (
+            '{ url = "http://h", conections = 3 }',
+            (
+                'upstreams.legacy, conections: there is no such field. Did you mean "connections"? Known are: '
+                "url, identity, chunked_requests, connections, connect_seconds, first_byte_seconds, idle_seconds, "
+                "keep_seconds"
+            ),
+        ),
+        (
+            '{ url = "http://h", connections = 0 }',
+            "upstreams.legacy, connections: must be greater than or equal to 1, not 0",
+        ),
+        (
+            '{ url = "http://h", connect_seconds = 0 }',
+            "upstreams.legacy, connect_seconds: must be greater than 0, not 0",
+        ),
+        (
+            '{ url = "http://h", idle_seconds = nan }',
+            "upstreams.legacy, idle_seconds: must be greater than 0, not nan",
+        ),
+        (
+            '{ url = "http://h", chunked_requests = "stram" }',
+            'upstreams.legacy, chunked_requests: "stram" is none of spool, stream. Did you mean "stream"?',
+        ),
+    ],
+)
+def test_a_wrong_upstream_is_named_with_its_cure(value: str, expected: str) -> None:
+    assert problems(f"upstreams = {{ legacy = {value} }}") == [expected]
+
+
+@pytest.mark.parametrize("name", ["Legacy-2", "a_b", "é", "A", "7", "-"])
+def test_an_upstreams_name_is_small_letters_digits_and_dashes(name: str) -> None:
+    text = f'[upstreams]\nlegacy = "http://h"\n"{name}" = "http://h"\n'
+
+    assert problems(text) == [f"upstreams.{name}: the name must be small letters, digits and dashes"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("spool_byte = 1", 'server, spool_byte: there is no such field. Did you mean "spool_bytes"? Known are: '),
+        ("spool_bytes = -1", "server, spool_bytes: must be greater than or equal to 0, not -1"),
+        ('spool_bytes = "much"', "server, spool_bytes: must be a valid integer"),
+        ('answered_by = "perhaps"', "server, answered_by: must be a valid boolean"),
+    ],
+)
+def test_a_wrong_server_table_is_named_with_its_cure(line: str, expected: str) -> None:
+    (problem,) = problems(f"{HEAD}[server]\n{line}")
+
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            'from = "legcy"',
+            'identity.from: there is no upstream "legcy". Did you mean "legacy"? Named are: legacy, assistant',
+        ),
+        ('form = "legacy"', 'identity, form: there is no such field. Did you mean "from"?'),
+        ('path = "internal"', 'identity, path: "internal" does not fit: its path, in plain characters'),
+        ('path = "/a b"', 'identity, path: "/a b" does not fit: its path, in plain characters'),
+        ('path = "/é"', 'identity, path: "/é" does not fit: its path, in plain characters'),
+        ('path = "/a?b"', 'identity, path: "/a?b" does not fit: its path, in plain characters'),
+        ('path = "/%61"', 'identity, path: "/%61" does not fit: its path, in plain characters'),
+        ('secret_env = "A-B"', 'identity, secret_env: "A-B" does not fit: the environment variable'),
+        ("timeout_seconds = 0", "identity, timeout_seconds: must be greater than 0, not 0"),
+    ],
+)
+def test_a_wrong_identity_table_is_named_with_its_cure(line: str, expected: str) -> None:
+    (problem,) = problems(f"{HEAD}[identity]\n{line}")
+
+    assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("stage = ", "stge = "), 'routes[0] "a", stge: there is no such field. Did you mean "stage"?'),
+        (('"legacy"', '"extract"'), '"extract" is none of legacy, split, extracted. Did you mean "extracted"?'),
+        (('"legacy"', '"shadow"'), '"shadow" is none of legacy, split, extracted.'),
+        (('name = "a"\n', ""), "routes[0], name: is missing: small letters, digits and dashes"),
+        (('"a"', '"A"'), 'routes[0] "A", name: "A" does not fit: small letters, digits and dashes'),
+        (('"/a"', '"a"'), 'routes[0] "a", path: must begin with a slash: write "/a"'),
+        (('"/a"', '"/{id:uuid}"'), 'there is no parameter kind "uuid": use {id}, or :int, or :path'),
+        (('"/a"', '"/{id"'), '"{id" must be plain characters of a URL or one whole parameter such as {id}'),
+        (('"/a"', '"/x{id}"'), '"x{id}" must be plain characters of a URL or one whole parameter such as {id}'),
+        (('"/a"', '"/é"'), '"é" must be plain characters of a URL or one whole parameter such as {id}'),
+        (('"/a"', '"/a?b"'), '"a?b" must be plain characters of a URL or one whole parameter such as {id}'),
+        (('"/a"', '"/{x:path}/b"'), "a {…:path} parameter takes all that is left, so it must come last"),
+        (('"/a"', '"/{x}/{x}"'), "every parameter needs its own name"),
+        (("stage", 'methods = ["post"]\nstage'), '"post" is no method: write it in capitals, like "POST"'),
+        (("stage", 'methods = "POST"\nstage'), 'routes[0] "a", methods: must be a valid list'),
+        (("stage", 'to = "asistant"\nstage'), 'there is no upstream "asistant". Did you mean "assistant"?'),
+        (("stage", 'to = "legacy"\nstage'), '"legacy" is the monolith itself: name the extracted upstream'),
+        (('"legacy"', '"split"'), 'stage split needs it: split = { percent = 10, by = "cookie:sessionid" }'),
+        (("stage", 'split = { by = "address" }\nstage'), "split.percent: is missing: 0 to 100, two decimals"),
+        (("stage", "split = { percent = 1 }\nstage"), "split.by: is missing: what makes a caller the same caller"),
+        (("stage", 'split = { percent = 101, by = "address" }\nstage'), "split.percent: must be less than or equal to"),
+        (("stage", 'split = { percent = -1, by = "address" }\nstage'), "split.percent: must be greater than or equal"),
+        (("stage", 'split = { percent = 0.001, by = "address" }\nstage'), "may have two decimals at most, as in nginx"),
+        (("stage", 'split = { percent = nan, by = "address" }\nstage'), "split.percent: "),
+        (
+            ("stage", 'split = { percent = 1, by = "cookie" }\nstage'),
+            'must be "cookie:NAME", "header:NAME" or "address"',
+        ),
+        (("stage", 'split = { percent = 1, by = "cookie:" }\nstage'), 'must be "cookie:NAME", "header:NAME"'),
+        (("stage", 'split = { percent = 1, by = "address:x" }\nstage'), 'must be "cookie:NAME", "header:NAME"'),
+        (("stage", "split = { percent = 1, by = 3 }\nstage"), 'must be "cookie:NAME", "header:NAME" or "address"'),
+        (("stage", 'split = { percent = 1, by = "address", sat = "x" }\nstage'), 'Did you mean "salt"?'),
+        (("stage", "split = 3\nstage"), 'routes[0] "a", split: must be a table'),
+    ],
+)
+def test_a_wrong_route_is_named_with_its_cure(change: tuple[str, str], expected: str) -> None:
+    first, *_ = sorted(problems(HEAD + ROUTE.replace(*change)), key=lambda problem: "is missing" in problem)
+
+    assert first.startswith("routes[0]")
+    assert expected in first
+
+
+def test_a_route_must_say_where_it_moves_if_there_are_two_upstreams_to_move_to() -> None:
+    text = HEAD.replace("}", ', other = "http://127.0.0.1:3" }') + ROUTE
+
+    assert problems(text) == ['routes[0] "a", to: say which upstream it moves to: assistant, other']
+
+
+def test_a_route_without_any_upstream_to_move_to_says_so() -> None:
+    text = 'upstreams = { legacy = "http://h" }\n' + ROUTE
+
+    assert problems(text) == ['routes[0] "a", to: say which upstream it moves to: none is named yet']
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "is_hidden"),
+    [
+        ("/a", "/a", True),
+        ("/{x}", "/a", True),
+        ("/a", "/{x}", False),
+        ("/{x:int}", "/7", True),
+        ("/{x:int}", "/a", False),
+        ("/{x}", "/{y:int}", True),
+        ("/{x:int}", "/{y}", False),
+        ("/{x:path}", "/a/b/{c}", True),
+        ("/a/{x:path}", "/a/{y:path}", True),
+        ("/a/{x:path}", "/a", False),
+        ("/a/{x:path}", "/a/", True),
+        ("/a/{x}", "/a/", False),
+        ("/a/{x}", "/a/{y:path}", False),
+        ("/{x}/b", "/{y}/c", False),
+    ],
+)
+def test_a_route_that_an_earlier_one_hides_is_an_error(earlier: str, later: str, is_hidden: bool) -> None:
+    text = HEAD + ROUTE.replace('"/a"', f'"{earlier}"') + ROUTE.replace('"a"', '"b"').replace('"/a"', f'"{later}"')
+
+    if is_hidden:
+        assert problems(text) == ['routes[1] "b", path: is hidden by "a", which comes first: put this route before it']
+    else:
+        assert len(parse(text).routes) == 2
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "is_hidden"),
+    [
+        ('["GET"]', '["GET"]', True),
+        ('["GET", "POST"]', '["GET"]', True),
+        ('["GET"]', '["GET", "POST"]', False),
+        ('["GET"]', '["POST"]', False),
+        ("[]", '["GET"]', True),
+        ('["GET"]', "[]", False),
+    ],
+)
+def test_a_route_is_hidden_only_if_all_its_methods_are(earlier: str, later: str, is_hidden: bool) -> None:
+    text = HEAD + ROUTE + f"methods = {earlier}\n" + ROUTE.replace('"a"', '"b"') + f"methods = {later}\n"
+
+    if is_hidden:
+        assert len(problems(text)) == 1
+    else:
+        assert len(parse(text).routes) == 2
+
+
+def test_two_routes_cannot_have_the_same_name() -> None:
+    text = HEAD + ROUTE + ROUTE.replace('"/a"', '"/b"')
+
+    assert problems(text) == ['routes[1] "a", name: is taken by an earlier route: every route needs its own']
+
+
+def test_every_problem_is_told_at_once_in_the_files_order() -> None:
+    text = """
+    zzz = 1
+    yyy = 1
+    [server]
+    spool = 1
+    [upstreams]
+    legacy = "https://h"
+    service = { url = "http://h", connections = "x" }
+    [identity]
+    from = "nobody"
+    [[routes]]
+    name = "a"
+    path = "a"
+    stage = "extract"
+    [[routes]]
+    name = "b"
+    path = "/b"
+    to = "sevice"
+    stage = "split"
+    """
+
+    assert [problem.partition(": ")[0] for problem in problems(text)] == [
+        "zzz",
+        "yyy",
+        "server, spool",
+        "upstreams.legacy, url",
+        "upstreams.service, connections",
+        "identity.from",
+        'routes[0] "a", path',
+        'routes[0] "a", stage',
+        'routes[1] "b", to',
+        'routes[1] "b", split',
+    ]
+
+
+def test_the_error_names_the_file_and_counts() -> None:
+    with pytest.raises(ConfigError) as one:
+        parse("", "my.toml")
+    with pytest.raises(ConfigError) as two:
+        parse("a = 1", "my.toml")
+
+    assert str(one.value).startswith("my.toml has 1 problem:\n  upstreams: must name")
+    assert str(two.value).startswith("my.toml has 2 problems:\n  a: there is no such table")
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    (tmp_path / "latin.toml").write_bytes(b"a = '\xe9'")
+
+    for file, why in (
+        (tmp_path / "none.toml", "no such file"),
+        (tmp_path, "cannot be read"),
+        (tmp_path / "latin.toml", "utf-8"),
+    ):
+        with pytest.raises(ConfigError, match=why):
+            load(file)
+
+
+class Raw(str):
+    """A TOML value as it is written."""
+
+
+WORDS = st.sampled_from(
+    ["legacy", "split", "extracted", "http://h:1", "/a", "/{x}", "address", "cookie:s", "", "GET", "a", "\0", "é"]
+)
+NAMES = st.sampled_from(
+    ["legacy", "name", "path", "stage", "to", "split", "percent", "by", "url", "methods", "from", "identity", "é", ""]
+)
+LEAVES = WORDS | st.integers(-5, 200) | st.booleans() | st.sampled_from([Raw("nan"), Raw("inf"), Raw("1979-05-27")])
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4), max_leaves=12
+)
+
+
+def written(value: object) -> str:
+    match value:
+        case Raw():
+            return str(value)
+        case bool():
+            return str(value).lower()
+        case str():
+            return '"' + "".join(f"\\u{ord(letter):04x}" for letter in value) + '"'
+        case list():
+            return "[" + ", ".join(map(written, value)) + "]"
+        case dict():
+            return "{" + ", ".join(f"{written(key)} = {written(each)}" for key, each in value.items()) + "}"
+    return str(value)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from(["server", "upstreams", "identity", "routes", "other"]), VALUES))
+def test_whatever_a_file_says_it_is_used_or_refused_with_words(tables: dict[str, object]) -> None:
+    text = "".join(f"{name} = {written(value)}\n" for name, value in tables.items())
+
+    with contextlib.suppress(ConfigError):
+        parse(text)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_field_has_a_description(model: type[BaseModel]) -> None:
+    missing = [name for name, field in model.model_fields.items() if not field.description]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_field_is_in_the_readme(model: type[BaseModel]) -> None:
+    readme = README.read_text("utf-8")
+    fields = [field.alias or name for name, field in model.model_fields.items()]
+
+    assert [field for field in fields if f"`{field}`" not in readme and f"`split.{field}`" not in readme] == []
+
+
+def test_every_stage_is_in_the_readme() -> None:
+    readme = README.read_text("utf-8")
+
+    assert [stage for stage in get_args(Route.model_fields["stage"].annotation) if f"`{stage}`" not in readme] == []
