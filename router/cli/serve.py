@@ -20,6 +20,8 @@ from .check import File
 
 KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS = 30
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
 
 Host = Annotated[str, typer.Option(help="the address to listen on")]
 Port = Annotated[int, typer.Option(help="0 takes a free one and says which", min=0, max=65535)]
@@ -48,7 +50,7 @@ def serve(file: File = Path("routes.toml"), host: Host = "127.0.0.1", port: Port
         date_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        backlog=2048,
+        backlog=BACKLOG,
     )
     logging.getLogger(__name__).info("Serving %s on http://%s:%d", file, host, listener.getsockname()[1])
     if workers == 1:
@@ -63,6 +65,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(BACKLOG)  # who reads where the router serves can connect at once
     except OSError as error:
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         print(f"Port {port} on {host} {why}: free it, or choose another with --port.", file=sys.stderr)
