@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from .config import Identity
 from .errors import IdentityUnavailable, UpstreamError
@@ -85,6 +86,11 @@ class Exchange:
         if connection.status != 200:
             raise IdentityUnavailable(f"the identity exchange answered {connection.status}")
         return Token(_token(body), [(name, value) for name, value in headers if name == b"set-cookie"])
+
+
+def is_same_path(raw_path: bytes, path: bytes) -> bool:
+    """Whether an application takes the caller's bytes for this plain path, percent-encoded or not."""
+    return raw_path == path or (b"%" in raw_path and unquote_to_bytes(raw_path) == path)
 
 
 def _token(body: bytes) -> bytes:

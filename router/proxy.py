@@ -13,13 +13,12 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import unquote_to_bytes
 
 from .config import Server
 from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge
 from .failures import failure_answer
 from .headers import IDENTITY, Headers, answer_headers, first, forwarded, request_head
-from .identity import Exchange, Refusal
+from .identity import Exchange, Refusal, is_same_path
 from .routes import Table
 from .stages import caller_of, decide
 from .upstream import Connection, Pool, Request
@@ -117,7 +116,7 @@ async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive
     ours = forwarded(scope["scheme"], address, headers, traceparent)
     cookies: list[tuple[bytes, bytes]] = []
     if live.identity is not None:
-        if _is_same_path(path, live.identity.path):
+        if is_same_path(path, live.identity.path):
             raise NotRoutable("the identity exchange is the router's alone")
         if decision.primary in live.identified:
             who = await live.identity.ask(method, headers, decision.primary, ours)
@@ -239,7 +238,3 @@ def _target(scope: Scope, path: bytes) -> bytes:
         return target
     query: bytes = scope["query_string"]
     return path + b"?" + query if query else path
-
-
-def _is_same_path(path: bytes, other: bytes) -> bool:
-    return path == other or (b"%" in path and unquote_to_bytes(path) == other)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from ..config import load
+from ..identity import is_same_path
 from ..routes import Table
 from ..stages import caller_of, decide
 from .check import who_answers
@@ -27,15 +28,20 @@ def explain(words: Words, header: HeaderLines = [], address: Address = "127.0.0.
     file, method, path = _request(words)
     config = load(file)
     headers = [_header(line) for line in header]
-    route = Table(config.routes).match(method, path.partition("?")[0].encode("ascii"))
+    raw_path = path.partition("?")[0].encode("ascii")
+    route = Table(config.routes).match(method, raw_path)
     decision = decide(route, caller_of(route, headers, address))
     grid = Grid.grid(padding=(0, 2))
     grid.add_row("request", f"{method} {path}")
     grid.add_row("route", route.name if route else "none")
     if route:
         grid.add_row("stage", f"{route.stage} ({who_answers(route)})")
-    grid.add_row("upstream", f"{decision.primary} at {config.upstreams[decision.primary].url}")
-    grid.add_row("because", decision.reason)
+    if config.identity and is_same_path(raw_path, config.identity.path.encode()):
+        grid.add_row("upstream", "none: 404")
+        grid.add_row("because", "only the router itself may use the identity exchange's path")
+    else:
+        grid.add_row("upstream", f"{decision.primary} at {config.upstreams[decision.primary].url}")
+        grid.add_row("because", decision.reason)
     Console(highlight=False, soft_wrap=True).print(grid)
 
 
