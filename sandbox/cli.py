@@ -1,4 +1,4 @@
-"""The command line: provider, up, demo, callers."""
+"""The command line: provider, up, demo, callers. Each imports its own parts only: the provider starts sooner."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,12 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from . import demo as story
 from . import provider as simulated
-from . import up as stage
-from .figures import people_at_work
 from .provider import Settings
-from .stack import Options
 
 PortBase = Annotated[int, typer.Option(min=0, max=65_000, help="Router's port; the others follow; 0: free ones.")]
 Data = Annotated[Path, typer.Option(help="Folder for everything the stack writes.")]
@@ -57,6 +53,9 @@ def up(
     quiet: Annotated[bool, typer.Option("--quiet", help="No log lines of the processes.")] = False,
 ) -> None:
     """Start every process, show their logs, stop all of them on Ctrl-C."""
+    from . import up as stage
+    from .stack import Options
+
     settings = Settings(latency_seconds, tokens_per_second)
     options = Options(port_base, data, database_url, postgres, routes, ready_file, settings)
     console = Console()
@@ -74,6 +73,10 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="End by itself; status 1 if a claim did not hold.")] = False,
 ) -> None:
     """The whole story in about ninety seconds: starvation, the move, relief, roll-back; then the stack stays up."""
+    from . import demo as story
+    from . import up as stage
+    from .stack import Options
+
     options = Options(port_base, data, database_url, postgres, routes, ready_file, story.SLOW)
     console = Console()
     raise typer.Exit(stage.run(story.demo(options, console, once=once), console))
@@ -91,6 +94,9 @@ def callers(
     think_seconds: Annotated[float, typer.Option(min=0, help="A reader's pause between two pages.")] = 0.25,
 ) -> None:
     """Play the callers against a stack that runs, and show what they saw; status 1 if a request failed."""
+    from . import up as stage
+    from .figures import people_at_work
+
     console = Console()
     people = people_at_work(url, readers, min(at_once, assistants), assistants, seconds, think_seconds, console)
     raise typer.Exit(stage.run(people, console))

@@ -58,7 +58,7 @@ def provider_plan(layout: Layout) -> Plan:
 
 def server_plans(layout: Layout) -> list[Plan]:
     """Everything that serves, in the order of the start; the router last, as the door opens last."""
-    monolith = {**_monolith(layout)}
+    monolith = _monolith(layout)
     service = {**_common(layout), "IDENTITY_JWKS_FILE": str(layout.keys.jwks_file)}
     router = {"IDENTITY_SECRET": layout.keys.identity_secret}
     port = str(layout.ports["router"])
@@ -71,7 +71,6 @@ def server_plans(layout: Layout) -> list[Plan]:
             service,
             f"{layout.url('extracted')}/api/search",
         ),
-        Plan("jobs", manage("jobs"), monolith),
         Plan(
             "router",
             _python("-m", "router", "serve", str(layout.routes_file), "--host", HOST, "--port", port),
@@ -79,6 +78,11 @@ def server_plans(layout: Layout) -> list[Plan]:
             f"{layout.url('router')}/login/",
         ),
     ]
+
+
+def jobs_plan(layout: Layout) -> Plan:
+    """The worker of the background jobs: nobody waits for it, so it starts when the others are ready."""
+    return Plan("jobs", manage("jobs"), _monolith(layout))
 
 
 def database_plans(layout: Layout, *, fresh: bool) -> list[Plan]:
@@ -111,7 +115,7 @@ def _monolith(layout: Layout) -> dict[str, str]:
 def _gunicorn(port: int, workers: int) -> tuple[str, ...]:
     return _python(
         *("-m", "gunicorn", "legacy_app.wsgi:application", "--config", "legacy_app/gunicorn.conf.py"),
-        *("--workers", str(workers), "--bind", f"{HOST}:{port}", "--log-level", "warning"),
+        *("--workers", str(workers), "--bind", f"{HOST}:{port}", "--log-level", "warning", "--preload"),
     )
 
 

@@ -9,7 +9,7 @@ OFFSETS = {"router": 0, "legacy": 1, "extracted": 2, "identity": 3, "provider": 
 BACKLOG = 128
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: whoever raises an exception sets its traceback
 class PortTaken(Exception):
     """A port of the stack is in use."""
 

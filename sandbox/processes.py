@@ -37,7 +37,7 @@ class Plan:
     stop_signal: signal.Signals = signal.SIGTERM
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: whoever raises an exception sets its traceback
 class ProcessFailed(Exception):
     """A process ended by itself, or was not ready in time."""
 

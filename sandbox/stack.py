@@ -14,7 +14,7 @@ from typing import Any
 from . import routes_file
 from .database import STAMP, postgres_plans, stamp_of
 from .keys import make_keys
-from .plans import Layout, database_plans, provider_plan, server_plans
+from .plans import Layout, database_plans, jobs_plan, provider_plan, server_plans
 from .ports import check_free, ports_from
 from .processes import Plan, ProcessFailed, Running, Say, run_to_the_end, start, until_ready
 from .provider import Settings
@@ -74,9 +74,9 @@ class Stack:
 
     async def stop(self) -> None:
         """The router first, so that nobody is let in any more; the database last."""
-        order = list(reversed(self.running.values()))
-        for stage in (order[:1], order[1:-1], order[-1:]):
-            await asyncio.gather(*(running.stop() for running in stage))
+        first, last = self.running.pop("router", None), self.running.pop("postgres", None)
+        for stage in ([first], list(self.running.values()), [last]):
+            await asyncio.gather(*(running.stop() for running in stage if running is not None))
         self.running.clear()
 
     def ready(self) -> dict[str, Any]:
@@ -127,6 +127,7 @@ async def _start_all(stack: Stack, options: Options, before: list[tuple[list[Pla
     known = stamp_file.read_text("utf-8") if stamp_file.exists() else None
     if known == stamp and _still_there(layout.database_url):
         await stack.start(*provider, *server_plans(layout))
+        await stack.start(jobs_plan(layout))
         return
     await stack.start(*provider)
     stack.say("stack", "Filling the database (once) …")
@@ -135,6 +136,7 @@ async def _start_all(stack: Stack, options: Options, before: list[tuple[list[Pla
         await stack.run(plan)
     stamp_file.write_text(stamp, "utf-8")
     await stack.start(*server_plans(layout))
+    await stack.start(jobs_plan(layout))
 
 
 def _layout(options: Options, data: Path) -> tuple[Layout, list[tuple[list[Plan], Plan]]]:

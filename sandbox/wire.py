@@ -53,7 +53,7 @@ class Completion:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: whoever raises an exception sets its traceback
 class Refused(Exception):
     """An error status in OpenAI's shape."""
 

@@ -1,0 +1,47 @@
+"""The live routes.toml is edited in place: comments stay, addresses and stages change, nobody sees half a file."""
+
+import tomllib
+from pathlib import Path
+
+from sandbox.routes_file import copy_with_urls, set_stage
+
+ROUTES = """# who answers
+[upstreams]
+legacy = "http://127.0.0.1:8001"   # the monolith
+assistant = { url = "http://127.0.0.1:8002", connections = 5 }
+other = "http://10.0.0.1:1"
+
+[[routes]]
+name = "ticket-summary"   # moves first
+path = "/api/tickets/{id}/summary"
+stage = "legacy"
+split = { percent = 10, by = "cookie:sessionid" }
+
+[[routes]]
+name = "search"
+path = "/api/search"
+stage = "legacy"
+"""
+
+
+def test_a_copy_has_this_runs_addresses_and_the_original_stays(tmp_path: Path) -> None:
+    source, copy = tmp_path / "routes.toml", tmp_path / "copy.toml"
+    source.write_text(ROUTES)
+
+    copy_with_urls(source, copy, {"legacy": "http://127.0.0.1:1", "assistant": "http://127.0.0.1:2", "x": "y"})
+
+    upstreams = tomllib.loads(copy.read_text())["upstreams"]
+    assert upstreams["legacy"] == "http://127.0.0.1:1"
+    assert upstreams["assistant"] == {"url": "http://127.0.0.1:2", "connections": 5}
+    assert upstreams["other"] == "http://10.0.0.1:1"
+    assert source.read_text() == ROUTES
+
+
+def test_a_move_changes_the_stage_and_the_percentage_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_text(ROUTES)
+
+    set_stage(file, ("ticket-summary",), "split", 50)
+
+    assert file.read_text() == ROUTES.replace('stage = "legacy"', 'stage = "split"', 1).replace("10, by", "50, by")
+    assert list(tmp_path.iterdir()) == [file]
