@@ -66,7 +66,7 @@ def page(stack: Stack, stage: str, browser: Browser) -> Iterator[Page]:
 
 def test_the_inbox_filters_and_pages(page: Page) -> None:
     expect(page).to_have_url(re.compile("/tickets/$"))
-    rows = page.locator("[data-role=ticket]")
+    rows = page.locator("ol.tickets > li")
     expect(rows.first).to_be_visible()
     first = rows.first.inner_text()
 
@@ -83,7 +83,7 @@ def test_the_inbox_filters_and_pages(page: Page) -> None:
 
 
 def test_a_ticket_is_summarised_answered_and_triaged(page: Page) -> None:
-    page.locator("[data-role=ticket] a").first.click()
+    page.locator("ol.tickets > li > a").first.click()
     expect(page).to_have_url(re.compile(r"/tickets/\d+/$"))
 
     page.locator("[data-action=summarise]").click()
@@ -101,7 +101,7 @@ def test_a_ticket_is_summarised_answered_and_triaged(page: Page) -> None:
 
 
 def test_the_draft_appears_while_it_is_being_written(page: Page) -> None:
-    page.locator("[data-role=ticket] a").first.click()
+    page.locator("ol.tickets > li > a").first.click()
     lengths = page.evaluate(
         """async () => {
             const box = document.querySelector('[data-role=draft]');
