@@ -11,10 +11,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from .proxy import CALLER, TARGET
 
@@ -32,6 +33,10 @@ class ServerProtocol(HttpToolsProtocol):
     _is_offer = False
     _header_bytes = 0
     _unfinished_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._cycles: deque[RequestResponseCycle] = deque()  # the request that is answered, and those that wait
 
     def data_received(self, data: bytes) -> None:
         was_reading_headers = self._is_reading_headers
@@ -83,6 +88,11 @@ class ServerProtocol(HttpToolsProtocol):
         scope[CALLER] = self
         scope[TARGET] = self.url
         super().on_headers_complete()
+        self._cycles.append(self.cycle)
+
+    def on_response_complete(self) -> None:
+        self._cycles.popleft()
+        super().on_response_complete()
 
     def on_message_complete(self) -> None:
         if not self._is_offer:
@@ -98,11 +108,13 @@ class ServerProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        for cycle in self._cycles:
+            cycle.disconnected = True  # uvicorn tells only the latest, and logs the others as faults of ours
         super().connection_lost(exc)
         if self.task is not None:
             task, self.task = self.task, None
             task.cancel()
 
     def cut(self) -> None:
-        self.cycle.disconnected = True  # spares the log uvicorn's complaint about an answer without an end
+        self._cycles[0].disconnected = True  # spares the log uvicorn's complaint about an answer without an end
         self.transport.abort()
