@@ -8,7 +8,7 @@ import pytest
 
 from ..server import HEADER_BYTES, HEADER_COUNT
 from .conftest import Front
-from .wire import OK, always, caller
+from .wire import OK, Talk, always, caller, once, until
 
 pytestmark = pytest.mark.anyio
 
@@ -146,3 +146,39 @@ async def test_an_offer_to_change_the_protocol_may_come_byte_by_byte(front: Fron
     assert answer.status == 200
     assert legacy.asked[0].line == b"POST /a?b HTTP/1.1"
     assert legacy.asked[0].body == b"abc"
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
+async def test_a_caller_who_leaves_with_requests_waiting_in_line_is_no_fault_of_ours(
+    front: Front, caplog: pytest.LogCaptureFixture, answer: bytes
+) -> None:
+    has_left = asyncio.Event()
+
+    async def script(talk: Talk) -> None:
+        await talk.request()
+        await has_left.wait()
+        await talk.send(answer)
+
+    router, legacy = await front(script)
+    async with caller(router.port) as me:
+        await me.send(GET * 3)
+        await until(lambda: legacy.asked)
+        me.leave()
+        has_left.set()
+
+    await until(lambda: not router.state.tasks and not router.state.connections)
+    await until(lambda: not legacy.open)
+    assert [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"] == []
+
+
+async def test_an_answer_that_is_cut_with_requests_waiting_in_line_is_logged_once(
+    front: Front, caplog: pytest.LogCaptureFixture
+) -> None:
+    router, _ = await front(once(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"))
+    async with caller(router.port) as me:
+        await me.send(GET * 3)
+        assert (await me.answer()).is_cut
+
+    await until(lambda: not router.state.tasks)
+    (record,) = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert record.getMessage().startswith("AnswerCut GET")

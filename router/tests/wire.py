@@ -139,7 +139,10 @@ async def upstream(script: Script) -> AsyncIterator[Upstream]:
         self.connections += 1
         self.open += 1
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # uvloop says RuntimeError of a transport that is closed already.
+            with contextlib.suppress(
+                ConnectionError, RuntimeError, asyncio.IncompleteReadError, asyncio.CancelledError
+            ):
                 await script(Talk(reader, writer, self.asked))
         finally:
             self.open -= 1

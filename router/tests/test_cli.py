@@ -1,0 +1,235 @@
+"""What the commands print and return; `serve` as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ..cli import app
+from ..errors import ConfigError
+from .serving import routes_file
+from .wire import OK, Upstream, always, caller, until, upstream
+
+PACKAGE = __package__.rpartition(".")[0] if __package__ else "router"
+ROOT = Path(__file__).parents[2]
+ROUTES = """
+upstreams = { legacy = "http://127.0.0.1:8001", assistant = "http://127.0.0.1:8002" }
+[[routes]]
+name = "reply"
+path = "/api/tickets/{id}/reply"
+methods = ["POST"]
+stage = "split"
+split = { percent = 10, by = "cookie:sessionid" }
+[[routes]]
+name = "search"
+path = "/api/search"
+stage = "extracted"
+[[routes]]
+name = "ask"
+path = "/api/ask"
+stage = "legacy"
+"""
+
+
+def run(*words: str) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, list(words))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    return str(routes_file(tmp_path, ROUTES))
+
+
+def test_check_lists_the_routes_and_who_answers(file: str) -> None:
+    result = run("check", file)
+
+    lines = [re.split(r"  +", line.strip()) for line in result.output.splitlines()]
+    assert result.exit_code == 0
+    assert [
+        "reply", "POST", "/api/tickets/{id}/reply", "split",
+        "assistant for 10 % by cookie sessionid, legacy for the rest",
+    ] in lines  # fmt: skip
+    assert ["search", "all", "/api/search", "extracted", "assistant"] in lines
+    assert ["ask", "all", "/api/ask", "legacy", "legacy"] in lines
+    assert "is right." in result.output
+
+
+def test_check_of_a_wrong_file_raises_every_problem(tmp_path: Path) -> None:
+    result = run("check", str(routes_file(tmp_path, "a = 1")))
+
+    assert isinstance(result.exception, ConfigError)
+    assert len(result.exception.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "route", "upstream", "because"),
+    [
+        (["GET", "/"], "none", "legacy", "no route claims it"),
+        (["GET", "/api/tickets/7/reply"], "none", "legacy", "no route claims it"),
+        (["POST", "/api/ask?q=1"], "ask", "legacy", "everybody is answered by legacy"),
+        (["get", "/api/search?q=1"], "search", "assistant", "everybody is answered by the extracted upstream"),
+        (["POST", "/api/tickets/7/reply"], "reply", "legacy", "the request has not what the split goes by"),
+        (
+            ["POST", "/api/tickets/7/reply", "--header", "Cookie: a=1; sessionid=a"],
+            "reply",
+            "legacy",
+            "this caller is not in the extracted upstream's share",
+        ),
+        (
+            ["POST", "/api/tickets/7/reply", "-H", "X: 1", "-H", "cookie: sessionid=12"],
+            "reply",
+            "assistant",
+            "this caller is in the extracted upstream's share",
+        ),
+    ],
+)
+def test_explain_says_who_answers_one_request_and_why(
+    file: str, words: list[str], route: str, upstream: str, because: str
+) -> None:
+    result = run("explain", file, *words)
+
+    said = dict(line.split(maxsplit=1) for line in result.output.splitlines())
+    assert result.exit_code == 0
+    assert said["route"].strip() == route
+    assert said["upstream"].split(" ")[0] == upstream
+    assert said["because"].strip() == because
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "say a method and a path"),
+        (["GET"], "the path must begin with a slash"),
+        (["GET", "api"], "the path must begin with a slash"),
+        (["GET", "/é"], "percent-encode what is not ASCII"),
+        (["GET", "/", "--header", "nonsense"], "is no header: write --header 'name: value'"),
+    ],
+)
+def test_explain_of_nonsense_says_what_to_write(file: str, words: list[str], sentence: str) -> None:
+    result = run("explain", file, *words)
+
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.output.replace("│", " ").split())
+
+
+def test_explain_of_the_exchanges_path_says_that_nobody_answers(tmp_path: Path) -> None:
+    file = routes_file(tmp_path, ROUTES + "[identity]\n")
+
+    result = run("explain", str(file), "GET", "/internal/%69dentity")
+
+    assert "404" in result.output
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", PACKAGE, *words]
+
+
+def environment(**more: str) -> dict[str, str]:
+    without = {name: value for name, value in os.environ.items() if name != "IDENTITY_SECRET"}
+    return {**without, "PYTHONPATH": str(ROOT), **more}
+
+
+def ended(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*words), env=environment(**env), capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@contextlib.contextmanager
+def served(file: Path, *words: str, **env: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """A `serve` process on a free port, and the file that holds its log."""
+    log = file.with_suffix(".log")
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command("serve", str(file), "--port", "0", *words), env=environment(**env), stderr=out
+        )
+    try:
+        yield process, log
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+async def port_in(log: Path) -> int:
+    """The port that `serve` says it serves on; whoever reads it can connect at once."""
+
+    def said() -> list[bytes]:
+        return re.findall(rb"http://127\.0\.0\.1:(\d+)\n", log.read_bytes())
+
+    await until(said, seconds=20)
+    return int(said()[0])
+
+
+def test_a_wrong_file_ends_any_command_with_status_2_and_every_problem(tmp_path: Path) -> None:
+    file = routes_file(tmp_path, "a = 1")
+
+    for words in (["check", str(file)], ["serve", str(file), "--port", "0"]):
+        result = ended(*words)
+
+        assert result.returncode == 2
+        assert result.stderr.splitlines()[0] == f"{file} has 2 problems:"
+        assert "Traceback" not in result.stderr
+
+
+def test_a_secret_that_is_not_set_ends_serve_with_status_2(tmp_path: Path) -> None:
+    result = ended("serve", str(routes_file(tmp_path, ROUTES + "[identity]\n")), "--port", "0")
+
+    assert result.returncode == 2
+    assert "the environment variable IDENTITY_SECRET is not set" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_port_that_is_taken_ends_serve_with_status_1(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        result = ended("serve", str(routes_file(tmp_path, ROUTES)), "--port", str(port))
+
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        f"Port {port} on 127.0.0.1 is in use: free it, or choose another with --port."
+    )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_serve_answers_as_soon_as_it_says_where_follows_the_file_and_stops_cleanly(
+    tmp_path: Path, workers: str
+) -> None:
+    async with upstream(always(OK)) as legacy, upstream(always(OK.replace(b"ok", b"ex"))) as service:
+        file = routes_file(tmp_path, text(legacy, service, "legacy"))
+        with served(file, "--workers", workers) as (process, log):
+            port = await port_in(log)
+            assert await body(port) == b"ok"
+
+            file.write_text(text(legacy, service, "extracted"), "utf-8")
+            async with asyncio.timeout(5):
+                while [await body(port) for _ in range(6)] != [b"ex"] * 6:
+                    pass
+
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) in (0, -signal.SIGTERM)
+        assert b"Traceback" not in log.read_bytes()
+
+
+def text(legacy: Upstream, service: Upstream, stage: str) -> str:
+    return (
+        f'upstreams = {{ legacy = "{legacy.url}", service = "{service.url}" }}\n'
+        f'[[routes]]\nname = "all"\npath = "/{{rest:path}}"\nstage = "{stage}"\n'
+    )
+
+
+async def body(port: int) -> bytes:
+    async with caller(port) as me:
+        return (await me.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")).body

@@ -1,0 +1,59 @@
+"""The folder works under any other name, alone, with its tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .serving import routes_file
+
+FOLDER = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A folder that holds nothing but a copy of this package, called `edge`."""
+    shutil.copytree(FOLDER, tmp_path / "edge", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    return tmp_path
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
+    return subprocess.run(
+        [sys.executable, "-m", *words], cwd=folder, env=alone, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_a_copy_checks_a_file(elsewhere: Path) -> None:
+    file = routes_file(elsewhere, 'upstreams = { legacy = "http://127.0.0.1:8001" }')
+
+    result = run(elsewhere, "edge", "check", file.name)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "routes.toml is right." in result.stdout
+
+
+def test_a_copy_passes_its_tests(elsewhere: Path) -> None:
+    tests = elsewhere / "edge" / "tests"
+
+    result = run(
+        elsewhere, "pytest", "-q", "-p", "no:cacheprovider", "-k", "first_event or byte_for_byte or follows_the_file",
+        str(tests / "test_stages.py"), str(tests / "test_proxy.py"), str(tests / "test_streaming.py"),
+        str(tests / "test_cli.py"),
+    )  # fmt: skip
+
+    assert result.returncode == 0, result.stdout
+    assert " passed" in result.stdout
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.rglob("*.py")), ids=lambda file: str(file.relative_to(FOLDER)))
+def test_no_file_names_the_package_it_is_in(file: Path) -> None:
+    text = file.read_text("utf-8")
+
+    assert f"from {'router'}" not in text
+    assert f"import {'router'}" not in text
