@@ -142,7 +142,7 @@ def _switched(what: str, switch: Json, old_side: str) -> Claim:
     return Claim(
         f"{what}: last call to {old_side}",
         "",
-        f"{seconds:.2f} s",
+        f"{seconds:.2f} s" if switch["old_side"] else "none",
         f"within {SWITCH_SECONDS:g} s",
         seconds <= SWITCH_SECONDS and switch["started"] > switch["old_side"],
     )

