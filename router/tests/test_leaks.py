@@ -71,7 +71,8 @@ async def test_hundreds_of_requests_with_faults_leave_nothing_behind(front: Fron
                     return
                 case 2:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(talk.ended(), 0.02 + chance.random() / 2)
+                        async with asyncio.timeout(0.02 + chance.random() / 2):
+                            await talk.ended()
                     return
                 case _:
                     await talk.send(chance.choice(ANSWERS))
@@ -83,7 +84,8 @@ async def test_hundreds_of_requests_with_faults_leave_nothing_behind(front: Fron
                 for _ in range(chance.randrange(1, 4)):
                     await me.send(chance.choice(ASKED))
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(me.answer(), chance.choice([0.001, 0.05, 0.4]))
+                        async with asyncio.timeout(chance.choice([0.001, 0.05, 0.4])):
+                            await me.answer()
 
     router, legacy = await front(
         script, settings="first_byte_seconds = 0.3\nidle_seconds = 0.3\nkeep_seconds = 0.2\nconnections = 50"

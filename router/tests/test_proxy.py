@@ -91,35 +91,22 @@ async def test_the_router_adds_only_what_it_says_about_the_caller(front: Front) 
     assert legacy.asked[0].values(b"x-forwarded-host") == [b"shop.example"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        b"X-Forwarded-For",
-        b"X-Forwarded-Proto",
-        b"X-Forwarded-Host",
-        b"X-Forwarded-Port",
-        b"X-Forwarded-User",
-        b"Forwarded",
-        b"X-Real-IP",
-        b"X-Internal-Identity",
-        b"X-Identity-Secret",
-        b"Traceparent",
-        b"Tracestate",
-        b"Baggage",
-        b"Proxy-Authorization",
-    ],
-)
+ONLY_THE_ROUTER_SAYS = b"""X-Forwarded-For X-Forwarded-Proto X-Forwarded-Host X-Forwarded-Port X-Forwarded-User
+Forwarded X-Real-IP X-Internal-Identity X-Identity-Secret Traceparent Tracestate Baggage Proxy-Authorization""".split()
+
+
 @pytest.mark.parametrize("spelling", ["plain", "underscores", "half", "capitals"])
-async def test_what_only_the_router_may_say_is_dropped(front: Front, name: bytes, spelling: str) -> None:
+async def test_what_only_the_router_may_say_is_dropped(front: Front, spelling: str) -> None:
     spelled = {
-        "plain": name,
-        "underscores": name.replace(b"-", b"_"),
-        "half": name.replace(b"-", b"_", 1),
-        "capitals": name.upper(),
+        "plain": ONLY_THE_ROUTER_SAYS,
+        "underscores": [name.replace(b"-", b"_") for name in ONLY_THE_ROUTER_SAYS],
+        "half": [name.replace(b"-", b"_", 1) for name in ONLY_THE_ROUTER_SAYS],
+        "capitals": [name.upper() for name in ONLY_THE_ROUTER_SAYS],
     }[spelling]
     router, legacy = await front(always(OK))
 
-    await router.ask(b"GET / HTTP/1.1\r\nHost: h\r\n%b: spoofed\r\n%b: spoofed\r\n\r\n" % (spelled, spelled))
+    lines = b"".join(b"%b: spoofed\r\n" % name for name in [*spelled, *spelled])
+    await router.ask(b"GET / HTTP/1.1\r\nHost: h\r\n" + lines + b"\r\n")
 
     assert b"spoofed" not in legacy.asked[0].head
 

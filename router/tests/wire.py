@@ -231,7 +231,8 @@ class Caller:
 
     async def _event(self) -> object:
         while (event := self._h11.next_event()) is h11.NEED_DATA:
-            self._h11.receive_data(await asyncio.wait_for(self.reader.read(65_536), SECONDS))
+            async with asyncio.timeout(SECONDS):
+                self._h11.receive_data(await self.reader.read(65_536))
         return event
 
 
