@@ -118,12 +118,22 @@ async def roll_back_and_forward(scene: Scene) -> Json:
 
 
 async def _switch(scene: Scene, stage: str, away_from: str) -> Json:
-    """How long after the write a newly started request was still answered by the side that was left."""
+    """Moves both routes, and watches who answers the calls that begin afterwards."""
     written = scene.move(stage)
     await _watching(scene, SWITCH_SECONDS, lambda: f"moved to {stage} {time.monotonic() - written:.1f} s ago")
-    started = scene.crowd.recording.of(ASSISTANT, written)
-    late = [seen.began - written for seen in started if seen.answered_by == away_from]
-    return {"started": len(started), "old_side": len(late), "last_by_old_side_seconds": max(late, default=0.0)}
+    return switched(scene.crowd.recording.of(ASSISTANT, written), written, away_from)
+
+
+def switched(started: list[Seen], written: float, away_from: str) -> Json:
+    """When the edit had taken effect at the latest: the first call after the last one that the old side got."""
+    began = sorted((seen.began - written, seen.answered_by == away_from) for seen in started if seen.answered_by)
+    last_old = max((place for place, (_, old) in enumerate(began) if old), default=-1)
+    after = began[last_old + 1 :]
+    return {
+        "started": len(began),
+        "old_side": sum(old for _, old in began),
+        "effective_seconds": after[0][0] if after else None,
+    }
 
 
 async def _load(scene: Scene, seconds: float, at_once: int) -> Json:

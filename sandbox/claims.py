@@ -42,8 +42,8 @@ def claims(measured: Json) -> list[Claim]:
         ),
         _shares(move),
         _sticky(move),
-        _switched("rolled back", switch["back"], "extracted"),
-        _switched("moved again", switch["forward"], "legacy"),
+        _switched("rolled back by one edit", switch["back"]),
+        _switched("moved again by one edit", switch["forward"]),
         _unfailing(measured),
     ]
 
@@ -137,14 +137,14 @@ def _sticky(move: Json) -> Claim:
     )
 
 
-def _switched(what: str, switch: Json, old_side: str) -> Claim:
-    seconds = switch["last_by_old_side_seconds"]
+def _switched(what: str, switch: Json) -> Claim:
+    seconds = switch["effective_seconds"]
     return Claim(
-        f"{what}: last call to {old_side}",
+        what,
         "",
-        f"{seconds:.2f} s" if switch["old_side"] else "none",
-        f"within {SWITCH_SECONDS:g} s",
-        seconds <= SWITCH_SECONDS and switch["started"] > switch["old_side"],
+        "–" if seconds is None else f"≤ {seconds:.2f} s",
+        f"effective within {SWITCH_SECONDS:g} s",
+        seconds is not None and seconds <= SWITCH_SECONDS,
     )
 
 

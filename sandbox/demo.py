@@ -107,11 +107,9 @@ async def _acts(scene: acts.Scene, console: Console) -> Json:
     title(console, 4, "And back, and forward", "rolling back is the same edit in the other direction")
     switch = await acts.roll_back_and_forward(scene)
     for name, way in (("back to legacy", switch["back"]), ("forward to extracted", switch["forward"])):
-        last = f"the last one {way['last_by_old_side_seconds']:.2f} s after it" if way["old_side"] else "none at all"
-        say(
-            console,
-            f"{name}: of {way['started']} calls begun after the edit, the old side got {way['old_side']}, {last}",
-        )
+        seconds = "–" if way["effective_seconds"] is None else f"{way['effective_seconds']:.2f} s"
+        counts = f"{way['old_side']} of {way['started']} calls begun after the edit went to the old side"
+        say(console, f"{name}: effective after {seconds} at the latest; {counts}")
     return {
         "alone": alone,
         "on_legacy": on_legacy,

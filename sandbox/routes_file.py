@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
+from tomlkit.exceptions import ParseError
 
 Edit = Callable[[Any], None]
 
 
+class RoutesBroken(Exception):
+    """The routes.toml cannot be used."""
+
+
 def copy_with_urls(source: Path, copy: Path, urls: Mapping[str, str]) -> None:
     """A copy of a routes.toml whose upstreams are at the addresses of this run."""
-    document = tomlkit.parse(source.read_text("utf-8"))
+    document = _parsed(source, source.read_text("utf-8"))
     _set_urls(document, urls)
     _swap(copy, tomlkit.dumps(document))
 
@@ -36,11 +41,21 @@ def set_stage(file: Path, names: tuple[str, ...], stage: str, percent: float | N
 
 def edit(file: Path, change: Edit) -> None:
     before = file.read_text("utf-8")
-    document = tomlkit.parse(before)
+    document = _parsed(file, before)
     change(document)
     after = tomlkit.dumps(document)
     if after != before:
         _swap(file, after)
+
+
+def _parsed(file: Path, text: str) -> Any:
+    try:
+        document = tomlkit.parse(text)
+    except ParseError as mistake:
+        raise RoutesBroken(f"{file} is not valid TOML: {mistake}.") from None
+    if "upstreams" not in document:
+        raise RoutesBroken(f"{file} has no [upstreams]: python -m router check {file} says what it needs.")
+    return document
 
 
 def _set_urls(document: Any, urls: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ from .callers import LoginFailed
 from .database import DatabaseMissing
 from .ports import PortTaken
 from .processes import ProcessFailed, Say
+from .routes_file import RoutesBroken
 from .stack import DataInUse, Options, Stack, running_stack
 
 COLOURS = {
@@ -27,6 +28,8 @@ COLOURS = {
 }
 STOPPED_BY_HAND = 0
 FAILED = 1
+# What a person can put right: each says how in its own words.
+PROBLEMS = (PortTaken, DataInUse, DatabaseMissing, RoutesBroken, ProcessFailed, LoginFailed)
 
 
 async def up(options: Options, console: Console, *, quiet: bool) -> int:
@@ -43,7 +46,7 @@ def run(main: Coroutine[Any, Any, int], console: Console) -> int:
     """Runs to the end, or until a signal cancels it; whatever a person can put right is one sentence."""
     try:
         return asyncio.run(_until_signal(main, console))
-    except (PortTaken, DataInUse, DatabaseMissing, ProcessFailed, LoginFailed) as problem:
+    except PROBLEMS as problem:
         console.print(str(problem), style="red", markup=False, soft_wrap=True)
         return FAILED
 

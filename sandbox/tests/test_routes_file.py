@@ -3,7 +3,9 @@
 import tomllib
 from pathlib import Path
 
-from sandbox.routes_file import copy_with_urls, set_stage
+import pytest
+
+from sandbox.routes_file import RoutesBroken, copy_with_urls, set_stage
 
 ROUTES = """# who answers
 [upstreams]
@@ -45,3 +47,12 @@ def test_a_move_changes_the_stage_and_the_percentage_and_nothing_else(tmp_path: 
 
     assert file.read_text() == ROUTES.replace('stage = "legacy"', 'stage = "split"', 1).replace("10, by", "50, by")
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(("text", "why"), [("[upstreams", "is not valid TOML"), ("", "has no \\[upstreams\\]")])
+def test_a_broken_file_is_one_sentence(tmp_path: Path, text: str, why: str) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_text(text)
+
+    with pytest.raises(RoutesBroken, match=why):
+        set_stage(file, ("ticket-summary",), "split")
