@@ -1,10 +1,14 @@
-"""The monolith's tables, as far as this service knows them. Django owns them: migrations happen there."""
+"""The monolith's tables, as far as this service knows them. Django owns them: migrations happen there.
+
+Types, lengths and nullability are Django's; `schema.py` makes the contract out of them that both sides test.
+A table says itself what may be written to it: `info=INSERTED`, or `info=updated("column", …)`; the others are read.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Dialect, Integer, MetaData, String, Table, Text
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 
 class DjangoDateTime(TypeDecorator[datetime]):
@@ -14,7 +18,7 @@ class DjangoDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return String() if dialect.name == "sqlite" else DateTime(timezone=True)
+        return _TextInDatetime() if dialect.name == "sqlite" else DateTime(timezone=True)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         if value is None or dialect.name != "sqlite":
@@ -28,65 +32,90 @@ class DjangoDateTime(TypeDecorator[datetime]):
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
+class _TextInDatetime(UserDefinedType[str]):
+    """A column that Django declares `datetime`, which SQLite takes for a number's, and that holds text all the same."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "datetime"
+
+
+INSERTED = {"inserts": True}
+
+
+def updated(*columns: str) -> dict[str, Any]:
+    return {"updates": columns}
+
+
+def _key() -> Column[int]:
+    return Column("id", BigInteger, primary_key=True)
+
+
+def _required(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]]) -> Column[Any]:
+    """Django's usual column; one with `null=True` is a plain Column."""
+    return Column(name, kind, nullable=False)
+
+
 metadata = MetaData()
 
-organisation = Table(
-    "accounts_organisation", metadata, Column("id", BigInteger, primary_key=True), Column("name", String)
-)
+organisation = Table("accounts_organisation", metadata, _key(), _required("name", String(120)))
 user = Table(
     "accounts_user",
     metadata,
-    Column("id", BigInteger, primary_key=True),
-    Column("username", String),
-    Column("first_name", String),
-    Column("last_name", String),
+    _key(),
+    _required("username", String(150)),
+    _required("first_name", String(150)),
+    _required("last_name", String(150)),
 )
-customer = Table("tickets_customer", metadata, Column("id", BigInteger, primary_key=True), Column("name", String))
+customer = Table("tickets_customer", metadata, _key(), _required("name", String(120)))
 ticket = Table(
     "tickets_ticket",
     metadata,
-    Column("id", BigInteger, primary_key=True),
-    Column("organisation_id", BigInteger),
-    Column("customer_id", BigInteger),
-    Column("subject", String),
-    Column("body", Text),
-    Column("status", String),
-    Column("created_at", DjangoDateTime),
+    _key(),
+    _required("organisation_id", BigInteger),
+    _required("customer_id", BigInteger),
+    _required("subject", String(200)),
+    _required("body", Text),
+    _required("status", String(10)),
+    _required("created_at", DjangoDateTime),
 )
 comment = Table(
     "tickets_comment",
     metadata,
-    Column("id", BigInteger, primary_key=True),
-    Column("ticket_id", BigInteger),
+    _key(),
+    _required("ticket_id", BigInteger),
     Column("author_id", BigInteger),
-    Column("body", Text),
-    Column("internal", Boolean),
-    Column("created_at", DjangoDateTime),
+    _required("body", Text),
+    _required("internal", Boolean),
+    _required("created_at", DjangoDateTime),
 )
 summary = Table(
     "assistant_summary",
     metadata,
-    Column("id", BigInteger, primary_key=True),
-    Column("ticket_id", BigInteger),
-    Column("created_by_id", BigInteger),
-    Column("text", Text),
-    Column("model", String),
-    Column("prompt_tokens", Integer),
-    Column("completion_tokens", Integer),
-    Column("created_at", DjangoDateTime),
+    _key(),
+    _required("ticket_id", BigInteger),
+    _required("created_by_id", BigInteger),
+    _required("text", Text),
+    _required("model", String(100)),
+    _required("prompt_tokens", Integer),
+    _required("completion_tokens", Integer),
+    _required("created_at", DjangoDateTime),
+    info=INSERTED,
 )
 call = Table(
     "assistant_call",
     metadata,
-    Column("id", BigInteger, primary_key=True),
-    Column("organisation_id", BigInteger),
+    _key(),
+    _required("organisation_id", BigInteger),
     Column("user_id", BigInteger),
     Column("ticket_id", BigInteger),
-    Column("kind", String),
-    Column("model", String),
-    Column("outcome", String),
-    Column("prompt_tokens", Integer),
-    Column("completion_tokens", Integer),
-    Column("duration_ms", Integer),
-    Column("created_at", DjangoDateTime),
+    _required("kind", String(20)),
+    _required("model", String(100)),
+    _required("outcome", String(20)),
+    _required("prompt_tokens", Integer),
+    _required("completion_tokens", Integer),
+    _required("duration_ms", Integer),
+    _required("created_at", DjangoDateTime),
+    info=INSERTED,
 )
