@@ -82,6 +82,8 @@ LLM_TIMEOUT_SECONDS = seconds("LLM_TIMEOUT_SECONDS", "60")
 # Who a caller is, told to the router (see identity/).
 IDENTITY_SECRET = os.environ.get("IDENTITY_SECRET", "")
 IDENTITY_PRIVATE_KEY_FILE = os.environ.get("IDENTITY_PRIVATE_KEY_FILE", "")
+# The service that may give commands, by its name as an upstream of the router.
+IDENTITY_AUDIENCE = os.environ.get("IDENTITY_AUDIENCE") or "assistant"
 
 INSTALLED_APPS = [
     "django.contrib.admin",

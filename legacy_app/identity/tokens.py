@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ImproperlyConfigured
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import OKPKey
 from joserfc.jws import JWSRegistry
 
@@ -38,6 +38,27 @@ def claims(user: Any, session: SessionBase, *, audience: str, csrf_checked: bool
 
 def signed(payload: dict[str, Any], key: OKPKey) -> str:
     return jwt.encode({"alg": "EdDSA", "kid": key.kid}, payload, key, registry=_EDDSA)
+
+
+def verified(token: str, key: OKPKey, *, audience: str, now: float, late_seconds: float) -> dict[str, Any]:
+    """The claims of a token that we signed for this audience, at most `late_seconds` after its end; or NotOurs.
+
+    Its `kid` is not looked at: there is one key, and a signature by any other is worth nothing.
+    """
+    try:
+        claims = jwt.decode(token, key, registry=_EDDSA).claims
+    except (JoseError, ValueError) as error:
+        raise NotOurs(type(error).__name__) from error
+    # A key signs nothing but claims(): with a true signature all of them are there.
+    if claims["iss"] != ISSUER or claims["aud"] != audience:
+        raise NotOurs("another issuer or audience")
+    if claims["exp"] + late_seconds < now:
+        raise NotOurs("expired")
+    return claims
+
+
+class NotOurs(ValueError):
+    """This token was not signed by us, or not for this, or not lately."""
 
 
 def signing_key(file: str) -> OKPKey:
@@ -69,12 +90,14 @@ def _unusable(path: Path) -> ImproperlyConfigured:
 
 
 class _EdDSARegistry(JWSRegistry):
-    """Writes `EdDSA` (RFC 8037) and signs with the same algorithm under its newer name (RFC 9864).
+    """Knows one algorithm: `EdDSA` (RFC 8037), which joserfc has under its newer name (RFC 9864).
 
     joserfc warns at each use of the old name, which is the one that every verifier knows.
     """
 
     def get_alg(self, name: str) -> Any:
+        if name != "EdDSA":
+            raise UnsupportedAlgorithmError("only EdDSA is accepted")
         return self.algorithms["Ed25519"]
 
 

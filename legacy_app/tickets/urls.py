@@ -1,8 +1,8 @@
-"""Tickets: pages and API."""
+"""Tickets: pages, API, and the command that an extracted service may give."""
 
 from django.urls import path
 
-from legacy_app.tickets import api, views
+from legacy_app.tickets import api, commands, views
 
 urlpatterns = [
     path("tickets/", views.inbox, name="inbox"),
@@ -12,4 +12,5 @@ urlpatterns = [
     path("api/tickets", api.tickets, name="api-tickets"),
     path("api/tickets/<int:pk>", api.ticket, name="api-ticket"),
     path("api/tickets/<int:pk>/comments", api.comments, name="api-comments"),
+    path("internal/tickets/<int:pk>/triage", commands.triage, name="triage-command"),
 ]
