@@ -7,10 +7,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from ..server import ServerProtocol
 from .serving import Protocol, Serving, routes_file, serving
 from .wire import Script, Upstream, upstream
+
+# How fast a busy machine is says nothing about the router.
+settings.register_profile("router", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("router")
 
 Backend = tuple[str, dict[str, bool]]
 

@@ -384,7 +384,7 @@ def written(value: object) -> str:
     return str(value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(["server", "upstreams", "identity", "routes", "other"]), VALUES))
 def test_whatever_a_file_says_it_is_used_or_refused_with_words(tables: dict[str, object]) -> None:
     text = "".join(f"{name} = {written(value)}\n" for name, value in tables.items())
