@@ -44,6 +44,16 @@ def completion(content: bytes, default_model: str) -> Completion:
     return Completion(text, Finish(str(choice["finish_reason"]), _model(answer, default_model), _usage(answer)))
 
 
+def quota_is_used_up(refusal: bytes) -> bool:
+    """Whether a 429 means "pay first" rather than "not so fast": no wait helps against the former."""
+    try:
+        answer = json.loads(refusal)
+    except (ValueError, RecursionError):
+        return False
+    error = answer.get("error") if isinstance(answer, dict) else None
+    return isinstance(error, dict) and "insufficient_quota" in (error.get("code"), error.get("type"))
+
+
 class Reading:
     """A streamed completion, chunk by chunk."""
 

@@ -1,13 +1,14 @@
-"""The LLM provider: one call out, in the OpenAI wire format, with a deadline on every wait and no retries."""
+"""The LLM provider: one call out, in the OpenAI wire format, with a deadline on every wait and one retry layer."""
 
 import asyncio
 import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import count
 from typing import Any
 
 import aiohttp
@@ -16,11 +17,15 @@ from httpx_aiohttp import AiohttpTransport
 
 from . import completions
 from .completions import Completion, Finish
-from .errors import Busy, Failed, TimedOut
+from .errors import Busy, Failed, ProviderError, TimedOut
+from .places import Places
+from .retries import Budget, Retries, Setback, is_transient
 from .settings import Settings
 from .sse import Event, EventParser
 
 LARGEST_ANSWER_BYTES = 16_777_216
+LARGEST_REFUSAL_BYTES = 65_536
+SLOWEST_REFUSAL_SECONDS = 2.0
 DEFAULT_RETRY_AFTER_SECONDS = 5
 KEEP_IDLE_SECONDS = 4.0  # below the 5 s after which uvicorn and others close an idle connection
 
@@ -37,15 +42,20 @@ class Deadlines:
 class Provider:
     """Chat completions, whole or streamed; raises Busy, TimedOut or Failed and nothing else."""
 
-    def __init__(self, client: httpx.AsyncClient, model: str, deadlines: Deadlines) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, model: str, deadlines: Deadlines, retries: Retries, places: Places
+    ) -> None:
         self.model = model
         self._client = client
         self._deadlines = deadlines
+        self._retries = retries
+        self._places = places
 
     async def complete(self, request: Mapping[str, Any]) -> Completion:
+        end = _now() + self._deadlines.total
         with _named_errors():
-            async with asyncio.timeout(self._deadlines.total):
-                response = await self._sent(request)
+            async with asyncio.timeout_at(end), self._places.taken():
+                response = await self._sent(request, end)
                 async with _closing(response):
                     return completions.completion(await _content(response), self.model)
 
@@ -67,12 +77,13 @@ class Provider:
 
     async def _events(self, body: Mapping[str, Any]) -> AsyncGenerator[Event]:
         """No deadline is open across a yield: it would have to be closed by the task that opened it."""
-        limits, now = self._deadlines, asyncio.get_running_loop().time
-        end, parser = now() + limits.total, EventParser()
-        first_end = min(end, now() + limits.first_token)
-        with _named_errors():
+        limits, started, parser = self._deadlines, _now(), EventParser()
+        end, first_end = started + limits.total, started + min(limits.total, limits.first_token)
+        async with AsyncExitStack() as held:
+            held.enter_context(_named_errors())
             async with asyncio.timeout_at(first_end):
-                response = await self._sent(body)
+                await held.enter_async_context(self._places.taken())
+                response = await self._sent(body, first_end)
             async with _closing(response):
                 pieces, wait_until = response.aiter_bytes(), first_end
                 while True:
@@ -82,19 +93,37 @@ class Provider:
                         return
                     for event in events:
                         yield event
-                    wait_until = min(end, now() + limits.idle)
+                    wait_until = min(end, _now() + limits.idle)
 
-    async def _sent(self, body: Mapping[str, Any]) -> httpx.Response:
+    async def _sent(self, body: Mapping[str, Any], end: float) -> httpx.Response:
+        """The provider's 200, after as many attempts as it takes and the retries allow; `end` bounds them all.
+
+        From here on nothing is tried again: what follows has been paid for, and may be at the caller's already.
+        """
         # ASCII escapes: a lone surrogate in a caller's text has no UTF-8 form, but it has an escape.
         content = json.dumps(body, separators=(",", ":")).encode("ascii")
-        request = self._client.build_request("POST", "chat/completions", content=content)
-        response = await self._client.send(request, stream=True)
+        self._retries.budget.called()
+        for attempt in count(1):
+            answer = await self._attempt("chat/completions", content)
+            if isinstance(answer, httpx.Response):
+                return answer
+            pause = self._retries.pause_seconds(answer, attempt, end - _now())
+            if pause is None:
+                raise answer.error
+            await asyncio.sleep(pause)
+        raise AssertionError("count() has no end")
+
+    async def _attempt(self, path: str, content: bytes) -> httpx.Response | Setback:
+        request = self._client.build_request("POST", path, content=content)
+        try:
+            with _named_errors():
+                response = await self._client.send(request, stream=True)
+        except ProviderError as error:
+            return Setback(error, transient=isinstance(error.__cause__, httpx.NetworkError | httpx.ConnectTimeout))
         if response.status_code == httpx.codes.OK:
             return response
-        await response.aclose()
-        if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            raise Busy(retry_after_seconds(response.headers.get("Retry-After", ""), datetime.now(UTC)))
-        raise Failed(f"it answered {response.status_code}")
+        async with _closing(response):
+            return await _refusal(response)
 
 
 @asynccontextmanager
@@ -119,7 +148,41 @@ async def open_provider(settings: Settings) -> AsyncIterator[Provider]:
         timeout=httpx.Timeout(None, connect=settings.llm_connect_seconds),
     )
     async with client:
-        yield Provider(client, settings.llm_model, deadlines)
+        yield Provider(client, settings.llm_model, deadlines, _retries(settings), _places(settings))
+
+
+def _retries(settings: Settings) -> Retries:
+    budget = Budget(settings.llm_retry_percent)
+    return Retries(settings.llm_attempts, settings.llm_first_pause_seconds, budget)
+
+
+def _places(settings: Settings) -> Places:
+    return Places(settings.llm_connections, settings.llm_waiting_calls, settings.llm_waiting_seconds)
+
+
+async def _refusal(response: httpx.Response) -> Setback:
+    status, said = response.status_code, response.headers.get("Retry-After")
+    asked_seconds = None if said is None else retry_after_seconds(said, datetime.now(UTC))
+    if status != httpx.codes.TOO_MANY_REQUESTS:
+        return Setback(Failed(f"it answered {status}"), is_transient(status), asked_seconds)
+    busy = Busy(DEFAULT_RETRY_AFTER_SECONDS if asked_seconds is None else asked_seconds)
+    return Setback(busy, not completions.quota_is_used_up(await _start_of(response)), asked_seconds)
+
+
+async def _start_of(response: httpx.Response) -> bytes:
+    """As much of a refusal as comes soon: the rest of it is worth no wait."""
+    content = bytearray()
+    with suppress(TimeoutError, httpx.HTTPError, aiohttp.ClientError):
+        async with asyncio.timeout(SLOWEST_REFUSAL_SECONDS):
+            async for piece in response.aiter_bytes():
+                content += piece
+                if len(content) >= LARGEST_REFUSAL_BYTES:
+                    break
+    return bytes(content)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def retry_after_seconds(value: str, now: datetime) -> int:

@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     llm_first_token_seconds: Seconds | None = Field(default=None, description="a stream's first chunk")
     llm_idle_seconds: Seconds | None = Field(default=None, description="between two chunks of a stream")
     llm_timeout_seconds: Seconds = Field(default=60, description="the whole call, whatever happens in it")
+    llm_waiting_calls: int = Field(default=100, ge=0, description="wait for a free connection; more are refused")
+    llm_waiting_seconds: Seconds = Field(default=5, description="longest wait for a free connection")
+    llm_attempts: int = Field(default=3, ge=1, le=10, description="per call, the first one included")
+    llm_first_pause_seconds: Seconds = Field(default=0.5, description="longest pause before the second attempt")
+    llm_retry_percent: float = Field(default=20, ge=0, le=100, description="retries per 100 recent calls, at most")
 
     identity_jwks_file: Path = Field(description="JWK set with the public keys that identities are signed with")
     identity_issuer: str = Field(default="helpdesk", min_length=1)

@@ -120,6 +120,7 @@ def _running(key: SigningKey, jwks_file: Path, database: Path, **changes: Any) -
                 "identity_jwks_file": jwks_file,
                 "llm_base_url": provider.url,
                 "llm_timeout_seconds": 5,
+                "llm_attempts": 1,  # a script is played once; retries have tests of their own
                 **changes,
             }
         )

@@ -1,5 +1,6 @@
 """The provider client by itself: what it sends, and what it makes of each way to fail."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,9 @@ import respx
 
 from extracted_service.completions import Finish, Usage
 from extracted_service.errors import Busy, Failed, ProviderError, TimedOut
+from extracted_service.places import Places
 from extracted_service.provider import LARGEST_ANSWER_BYTES, Deadlines, Provider, retry_after_seconds
+from extracted_service.retries import Retries
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +25,8 @@ NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 @pytest.fixture
 async def provider() -> AsyncIterator[Provider]:
     async with httpx.AsyncClient(base_url=URL) as client:
-        yield Provider(client, "small", Deadlines(first_token=5, idle=5, total=5))
+        deadlines = Deadlines(first_token=5, idle=5, total=5)
+        yield Provider(client, "small", deadlines, Retries(attempts=1), Places(1, 0, 5))
 
 
 def completion(**changes: Any) -> dict[str, Any]:
@@ -93,13 +97,14 @@ async def test_an_endless_event_is_refused(respx_mock: respx.MockRouter, provide
 
 
 @respx.mock(base_url=URL)
-async def test_nothing_is_retried(respx_mock: respx.MockRouter, provider: Provider) -> None:
-    call = respx_mock.post("/chat/completions").respond(503)
+async def test_a_huge_token_is_passed_on_whole(respx_mock: respx.MockRouter, provider: Provider) -> None:
+    huge = "né\u2028" * 100_000
+    chunk = json.dumps({"choices": [{"delta": {"content": huge}, "finish_reason": "stop"}]}, ensure_ascii=False)
+    respx_mock.post("/chat/completions").respond(content=f"data: {chunk}\n\ndata: [DONE]\n\n".encode())
 
-    with pytest.raises(Failed):
-        await provider.complete(REQUEST)
+    said = [item async for item in provider.stream(REQUEST)]
 
-    assert call.call_count == 1
+    assert said[0] == huge
 
 
 @respx.mock(base_url=URL)
