@@ -105,6 +105,8 @@ async def running_stack(options: Options, say: Say) -> AsyncIterator[Stack]:
     data.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as leaving:
         leaving.enter_context(_alone_in(data))
+        if options.ready_file is not None:
+            options.ready_file.unlink(missing_ok=True)  # of a stack that was killed
         layout, before = _layout(options, data)
         stack = Stack(layout, say)
         leaving.push_async_callback(stack.stop)

@@ -28,6 +28,7 @@ class Started:
     def __init__(self, data: Path) -> None:
         self.ready_file = data / "ready.json"
         self.output = data / "output.txt"
+        self.ready_file.unlink(missing_ok=True)  # a killed stack leaves it
         command = [*UP, "--port-base", "0", "--data", str(data), "--ready-file", str(self.ready_file)]
         with self.output.open("w") as output:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
@@ -133,7 +134,12 @@ def test_a_second_stack_on_the_same_folder_is_refused(start: Callable[[], Starte
     start()
 
     second = subprocess.run(
-        [*UP, "--port-base", "0", "--data", str(data)], cwd=ROOT, capture_output=True, text=True, check=False
+        [*UP, "--port-base", "0", "--data", str(data)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=START_SECONDS,
     )
 
     assert second.returncode == 1
@@ -152,6 +158,7 @@ def test_a_port_in_use_is_one_sentence_with_the_cure(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
+            timeout=START_SECONDS,
         )
 
     assert refused.returncode == 1
@@ -174,6 +181,7 @@ def test_nothing_to_call_is_one_sentence() -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=START_SECONDS,
     )
 
     assert called.returncode == 1
