@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import logging.config
 import os
 import socket
 import sys
@@ -23,6 +24,16 @@ DRAIN_SECONDS = 30
 BACKLOG = 2048
 """Connections that wait to be accepted."""
 
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"level": "INFO", "handlers": ["stderr"]},
+    "loggers": {"uvicorn.error": {"level": "WARNING"}},
+}
+"""For every worker process alike."""
+
 Host = Annotated[str, typer.Option(help="the address to listen on")]
 Port = Annotated[int, typer.Option(help="0 takes a free one and says which", min=0, max=65535)]
 Workers = Annotated[int, typer.Option(help="processes that share the port", min=1)]
@@ -30,8 +41,7 @@ Workers = Annotated[int, typer.Option(help="processes that share the port", min=
 
 def serve(file: File = Path("routes.toml"), host: Host = "127.0.0.1", port: Port = 8000, workers: Workers = 1) -> None:
     """Serve the routes of a routes.toml and follow its changes."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.config.dictConfig(LOGGING)
     RouterApp(file)  # a file or an environment that cannot be used is said once, here, not by every worker
     os.environ[FILE_ENV] = str(file)
     listener = _listen(host, port)
@@ -43,7 +53,7 @@ def serve(file: File = Path("routes.toml"), host: Host = "127.0.0.1", port: Port
         ws="none",
         loop="uvloop",
         lifespan="on",
-        log_config=None,
+        log_config=LOGGING,
         access_log=False,
         proxy_headers=False,
         server_header=False,
