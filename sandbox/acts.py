@@ -125,15 +125,9 @@ async def _switch(scene: Scene, stage: str, away_from: str) -> Json:
 
 
 def switched(started: list[Seen], written: float, away_from: str) -> Json:
-    """When the edit had taken effect at the latest: the first call after the last one that the old side got."""
-    began = sorted((seen.began - written, seen.answered_by == away_from) for seen in started if seen.answered_by)
-    last_old = max((place for place, (_, old) in enumerate(began) if old), default=-1)
-    after = began[last_old + 1 :]
-    return {
-        "started": len(began),
-        "old_side": sum(old for _, old in began),
-        "effective_seconds": after[0][0] if after else None,
-    }
+    """How long after the edit a call could begin that the old side still answered; 0 if there was none."""
+    old = [seen.began - written for seen in started if seen.answered_by == away_from]
+    return {"started": len(started), "old_side": len(old), "last_to_old_side_seconds": max(old, default=0.0)}
 
 
 async def _load(scene: Scene, seconds: float, at_once: int) -> Json:

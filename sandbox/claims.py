@@ -42,8 +42,8 @@ def claims(measured: Json) -> list[Claim]:
         ),
         _shares(move),
         _sticky(move),
-        _switched("rolled back by one edit", switch["back"]),
-        _switched("moved again by one edit", switch["forward"]),
+        _switched("rolled back", switch["back"]),
+        _switched("moved again", switch["forward"]),
         _unfailing(measured),
     ]
 
@@ -138,13 +138,13 @@ def _sticky(move: Json) -> Claim:
 
 
 def _switched(what: str, switch: Json) -> Claim:
-    seconds = switch["effective_seconds"]
+    seconds, old, started = switch["last_to_old_side_seconds"], switch["old_side"], switch["started"]
     return Claim(
-        what,
+        f"{what}: last new call to the old side",
         "",
-        "–" if seconds is None else f"≤ {seconds:.2f} s",
+        f"{seconds:.2f} s ({old} of {started})" if old else f"none of {started}",
         f"effective within {SWITCH_SECONDS:g} s",
-        seconds is not None and seconds <= SWITCH_SECONDS,
+        seconds <= SWITCH_SECONDS and started > old,
     )
 
 

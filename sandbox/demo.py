@@ -107,9 +107,9 @@ async def _acts(scene: acts.Scene, console: Console) -> Json:
     title(console, 4, "And back, and forward", "rolling back is the same edit in the other direction")
     switch = await acts.roll_back_and_forward(scene)
     for name, way in (("back to legacy", switch["back"]), ("forward to extracted", switch["forward"])):
-        seconds = "–" if way["effective_seconds"] is None else f"{way['effective_seconds']:.2f} s"
-        counts = f"{way['old_side']} of {way['started']} calls begun after the edit went to the old side"
-        say(console, f"{name}: effective after {seconds} at the latest; {counts}")
+        last = f", the last {way['last_to_old_side_seconds']:.2f} s after it" if way["old_side"] else ""
+        counts = f"{way['old_side']} of {way['started']} calls begun after the edit"
+        say(console, f"{name}: {counts} went to the old side{last}")
     return {
         "alone": alone,
         "on_legacy": on_legacy,

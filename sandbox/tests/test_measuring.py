@@ -49,20 +49,19 @@ def test_a_caller_who_returns_to_legacy_in_a_later_step_went_back() -> None:
     assert went_back([[seen(answered_by="legacy")], [seen(answered_by="assistant")]]) == 0
 
 
-def test_an_edit_has_taken_effect_with_the_first_call_after_the_last_that_the_old_side_got() -> None:
+def test_a_switch_lasts_until_the_last_new_call_that_the_old_side_got() -> None:
     started = [
         seen(began=10.4, answered_by="legacy"),
-        seen(began=10.1, answered_by="legacy"),
         seen(began=10.2, answered_by="assistant"),
-        seen(began=10.9, answered_by="legacy"),
+        seen(began=10.1, answered_by="assistant"),
     ]
 
     assert switched(started, 10.0, "assistant") == {
-        "started": 4,
-        "old_side": 1,
-        "effective_seconds": pytest.approx(0.4),
+        "started": 3,
+        "old_side": 2,
+        "last_to_old_side_seconds": pytest.approx(0.2),
     }
-    assert switched(started[2:3], 10.0, "assistant")["effective_seconds"] is None
+    assert switched(started[:1], 10.0, "assistant")["old_side"] == 0
 
 
 async def events(*parts: bytes) -> AsyncIterator[bytes]:
@@ -135,8 +134,8 @@ MEASURED: dict[str, Any] = {
         "failed": 0,
     },
     "switch": {
-        "back": {"started": 20, "old_side": 1, "effective_seconds": 0.2},
-        "forward": {"started": 20, "old_side": 1, "effective_seconds": 0.2},
+        "back": {"started": 20, "old_side": 1, "last_to_old_side_seconds": 0.2},
+        "forward": {"started": 20, "old_side": 1, "last_to_old_side_seconds": 0.2},
         "requests": 40,
         "failed": 0,
     },
@@ -158,8 +157,8 @@ def test_every_claim_holds_on_good_figures() -> None:
         (("on_extracted", "assistant_per_minute"), 49.0, "per minute"),
         (("move", "steps"), [{"stage": "x", "by_extracted": None}], "share of extracted"),
         (("move", "callers_that_went_back"), 1, "changed sides"),
-        (("switch", "back"), {"effective_seconds": 1.5}, "rolled back"),
-        (("switch", "forward"), {"effective_seconds": None}, "moved again"),
+        (("switch", "back"), {"started": 9, "old_side": 2, "last_to_old_side_seconds": 1.5}, "rolled back"),
+        (("switch", "forward"), {"started": 0, "old_side": 0, "last_to_old_side_seconds": 0.0}, "moved again"),
         (("move", "failed"), 1, "failed requests"),
     ],
 )
