@@ -137,8 +137,12 @@ class Identity(_Table):
         pattern=r"^\w+$",
         description="the environment variable that holds the shared secret",
     )
-    timeout_seconds: float = Field(
-        default=3.0, gt=0, description="503 after it: never anonymous, never a stale identity"
+    timeout_seconds: float = Field(default=3.0, gt=0, description="503 after it: never anonymous")
+    remember_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=15,
+        description="how long the identity of a safe request is used again: so long a logout may go unnoticed",
     )
 
 
