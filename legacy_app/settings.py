@@ -37,6 +37,13 @@ def seconds(name: str, default: str) -> float:
     return value
 
 
+def whole_number(name: str, default: str) -> int:
+    written = os.environ.get(name) or default
+    if not (written.isascii() and written.isdigit() and len(written) < 16):
+        raise ImproperlyConfigured(f"{name} is {written!r}: write a whole number from 0, like {default}.")
+    return int(written)
+
+
 def database() -> dict:
     """SQLite or PostgreSQL. The URL itself is never repeated in a message: it may hold a password."""
     url = os.environ.get("DATABASE_URL") or "sqlite:///var/helpdesk.sqlite3"
@@ -78,6 +85,7 @@ LLM_API_KEY = os.environ.get("LLM_API_KEY") or "sandbox-key"
 LLM_MODEL = os.environ.get("LLM_MODEL") or "helpdesk-small"
 LLM_EMBEDDING_MODEL = os.environ.get("LLM_EMBEDDING_MODEL") or "helpdesk-embed"
 LLM_TIMEOUT_SECONDS = seconds("LLM_TIMEOUT_SECONDS", "60")
+LLM_DAILY_TOKENS = whole_number("LLM_DAILY_TOKENS", "2000000")  # per organisation and UTC day; 0: no limit
 
 # Who a caller is, told to the router (see identity/).
 IDENTITY_SECRET = os.environ.get("IDENTITY_SECRET", "")
@@ -154,8 +162,9 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"trace": {"()": "legacy_app.telemetry.TraceId"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s trace=%(trace_id)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["trace"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {"django.request": {"level": "ERROR"}},
 }

@@ -3,14 +3,13 @@
 import os
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.wsgi import get_wsgi_application
 
-from legacy_app import startup
+from legacy_app import startup, telemetry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "legacy_app.settings")
 
 try:
-    application = get_wsgi_application()
+    application = telemetry.wsgi_application()
 except ImproperlyConfigured as mistake:
     startup.halt(str(mistake))
 startup.halt_if_unsafe()

@@ -7,7 +7,7 @@ Success is proven, never assumed: a finish reason and, in a stream, the closing 
 import json
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,7 +17,8 @@ from typing import Any
 import httpx
 from django.conf import settings
 
-from legacy_app.assistant import sse
+from legacy_app import telemetry
+from legacy_app.assistant import spans, sse
 from legacy_app.assistant.deadline import Deadline, cut_at
 from legacy_app.assistant.errors import Busy, Failed, TimedOut
 from legacy_app.knowledge.fields import DIMENSIONS
@@ -78,17 +79,12 @@ def complete(
     body = _chat(messages, temperature, max_tokens)
     if response_format is not None:
         body["response_format"] = response_format
-    with _post("/chat/completions", body, until) as response:
-        answer = _json_object(_content(response))
-    choice = _first_choice(answer)
-    if choice is None:
-        raise Failed("The provider's answer holds no choice.")
-    text = _object(choice, "message").get("content")
-    if not isinstance(text, str) or not text.strip() or _holds_half_a_pair(text):
-        raise Failed("The provider's answer holds no text.")
-    if not choice.get("finish_reason"):
-        raise Failed("The provider's answer has no finish_reason.")
-    return Completion(text, str(choice["finish_reason"]), _model(answer, settings.LLM_MODEL), _usage(answer))
+    with spans.model_call(spans.CHAT, settings.LLM_MODEL) as call:
+        with _post("/chat/completions", body, until, call) as response:
+            answer = _json_object(_content(response))
+        completion = _completion(answer)
+        call.answered(completion)
+    return completion
 
 
 def stream(messages: Messages, *, temperature: float, max_tokens: int, until: Deadline) -> Iterator[Delta | Finished]:
@@ -99,8 +95,12 @@ def stream(messages: Messages, *, temperature: float, max_tokens: int, until: De
     body = _chat(messages, temperature, max_tokens)
     body |= {"stream": True, "stream_options": {"include_usage": True}}
     finished = Finished("", settings.LLM_MODEL, Usage())
-    with _post("/chat/completions", body, until) as response:
+    with (
+        spans.model_call(spans.CHAT, settings.LLM_MODEL, stream=True) as call,
+        _post("/chat/completions", body, until, call) as response,
+    ):
         for event in sse.events(response.iter_bytes()):
+            call.chunk()
             if event.data == "[DONE]":
                 break
             chunk = _chunk(event)
@@ -110,16 +110,20 @@ def stream(messages: Messages, *, temperature: float, max_tokens: int, until: De
             raise Failed("The provider's stream ended without [DONE].")
         if not finished.finish_reason:
             raise Failed("The provider's stream has no finish_reason.")
+        call.answered(finished)
     yield finished
 
 
 def embed(texts: Sequence[str], *, until: Deadline) -> Embeddings:
     """One vector of DIMENSIONS numbers per text, in the order of the texts."""
     body = {"model": settings.LLM_EMBEDDING_MODEL, "input": list(texts), "dimensions": DIMENSIONS}
-    with _post("/embeddings", body, until) as response:
-        answer = _json_object(_content(response))
-    vectors = _vectors(answer.get("data"), len(texts))
-    return Embeddings(vectors, _model(answer, settings.LLM_EMBEDDING_MODEL), _usage(answer))
+    with spans.model_call(spans.EMBEDDINGS, settings.LLM_EMBEDDING_MODEL) as call:
+        with _post("/embeddings", body, until, call) as response:
+            answer = _json_object(_content(response))
+        vectors = _vectors(answer.get("data"), len(texts))
+        embeddings = Embeddings(vectors, _model(answer, settings.LLM_EMBEDDING_MODEL), _usage(answer))
+        call.answered(embeddings)
+    return embeddings
 
 
 def _chat(messages: Messages, temperature: float, max_tokens: int) -> dict[str, Any]:
@@ -132,17 +136,20 @@ def _chat(messages: Messages, temperature: float, max_tokens: int) -> dict[str, 
 
 
 @contextmanager
-def _post(path: str, body: dict, until: Deadline) -> Iterator[httpx.Response]:
+def _post(path: str, body: dict, until: Deadline, call: spans.ModelCall) -> Iterator[httpx.Response]:
     with cut_at(until) as cut:
         try:
-            with _client().stream(
+            request = _client().build_request(
                 "POST",
                 settings.LLM_BASE_URL.rstrip("/") + path,
                 json=body,
                 headers={"Authorization": f"Bearer {settings.LLM_API_KEY}"},
                 timeout=until.remaining_seconds(),
                 extensions={"trace": cut.trace},
-            ) as response:
+            )
+            with call.current():
+                response = _client().send(request, stream=True)
+            with closing(response):
                 _check_status(response)
                 yield response
         except httpx.TimeoutException as error:
@@ -159,7 +166,19 @@ def _client() -> httpx.Client:
 
     No connection is kept: a call must see its own connection being made, to be able to cut it.
     """
-    return httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
+    return telemetry.instrument(httpx.Client(limits=httpx.Limits(max_keepalive_connections=0)))
+
+
+def _completion(answer: dict[str, Any]) -> Completion:
+    choice = _first_choice(answer)
+    if choice is None:
+        raise Failed("The provider's answer holds no choice.")
+    text = _object(choice, "message").get("content")
+    if not isinstance(text, str) or not text.strip() or _holds_half_a_pair(text):
+        raise Failed("The provider's answer holds no text.")
+    if not choice.get("finish_reason"):
+        raise Failed("The provider's answer has no finish_reason.")
+    return Completion(text, str(choice["finish_reason"]), _model(answer, settings.LLM_MODEL), _usage(answer))
 
 
 def _check_status(response: httpx.Response) -> None:

@@ -11,6 +11,7 @@ from operator import attrgetter, mul
 from django.db import connection
 from pgvector import Vector
 
+from legacy_app import telemetry
 from legacy_app.accounts.models import Organisation
 from legacy_app.knowledge.models import Passage
 
@@ -30,7 +31,11 @@ class Hit:
 def nearest(organisation: Organisation, embedding: Sequence[float], limit: int) -> list[Hit]:
     """The best hits first, one per published article; equal scores in the order of the slugs."""
     find = _by_postgresql if connection.vendor == "postgresql" else _by_python
-    return find(organisation, embedding, limit)
+    attributes = {"db.system.name": connection.vendor, "db.collection.name": Passage._meta.db_table}
+    with telemetry.span("search knowledge_passage", attributes) as span:
+        hits = find(organisation, embedding, limit)
+        span.set_attribute("db.response.returned_rows", len(hits))
+    return hits
 
 
 # A vector without direction has no angle: pgvector calls it NaN, which would come first.

@@ -5,7 +5,9 @@ from contextlib import suppress
 
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
+from opentelemetry.trace import SpanKind
 
+from legacy_app import telemetry
 from legacy_app.assistant import jobs
 from legacy_app.assistant.stopping import Stopped, stop_on_signals
 
@@ -18,6 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--every", type=float, default=1.0, help="seconds between two looks at the queue")
 
     def handle(self, *, once, every, **options):
+        telemetry.set_up("jobs")
         with stop_on_signals() as stop, suppress(Stopped):
             while True:
                 stop.check()
@@ -33,7 +36,8 @@ class Command(BaseCommand):
 
     def _work_off(self, job, stop):
         self._say(f"Job {job.pk} ({job.organisation}): started.")
-        jobs.work_off(job, stop)
+        with telemetry.span("job reindex", {"strangler.job": job.pk}, SpanKind.CONSUMER):
+            jobs.work_off(job, stop)
         job.refresh_from_db()
         self._say(f"Job {job.pk} ({job.organisation}): {job.status}, {job.done} of {job.total}. {job.error}".strip())
 
