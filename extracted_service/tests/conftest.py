@@ -18,6 +18,7 @@ from extracted_service.settings import Settings
 
 from .fake_provider import fake_provider
 from .identities import SigningKey
+from .postgresql import execute, running_postgresql
 from .running import Running, serving
 
 MANAGE = Path(__file__).parents[2] / "legacy_app" / "manage.py"
@@ -56,12 +57,21 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not MANAGE.exists():
         pytest.skip("The monolith, who owns the schema, is not here.")
     file = tmp_path_factory.mktemp("database") / "helpdesk.sqlite3"
-    environment = os.environ | {"DATABASE_URL": f"sqlite:///{file}", "DEBUG": "1"}
-    command = [sys.executable, str(MANAGE), "migrate", "--skip-checks", "--verbosity", "0"]
-    subprocess.run(command, env=environment, check=True, timeout=60)
+    migrate(f"sqlite:///{file}")
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript(ROWS)
     return file
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """The same in a PostgreSQL of our own."""
+    if not MANAGE.exists():
+        pytest.skip("The monolith, who owns the schema, is not here.")
+    with running_postgresql() as url:
+        migrate(url)
+        execute(url, ROWS)
+        yield url
 
 
 def migrate(database_url: str) -> None:
@@ -125,7 +135,7 @@ def _running(key: SigningKey, jwks_file: Path, database: Path, **changes: Any) -
             }
         )
         with serving(create_app(settings)) as url:
-            yield Running(url, provider, key, database)
+            yield Running(url, provider, key, str(settings.database_url))
 
 
 def _jwks_file(key: SigningKey, folder: Path) -> Path:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp
 
 from .fake_provider import FakeProvider
 from .identities import SigningKey
+from .postgresql import execute
 
 DEADLINE_SECONDS = 10
 
@@ -25,7 +25,7 @@ class Running:
     url: str
     provider: FakeProvider
     key: SigningKey
-    database: Path
+    database_url: str
 
     def client(self, **identity: Any) -> httpx.Client:
         """A caller whom the router has introduced."""
@@ -37,12 +37,21 @@ class Running:
             return client.post(path, **request)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.database)) as connection:
+        if self.database_url.startswith("postgresql"):
+            return [tuple(row) for row in execute(self.database_url, query)]
+        with closing(sqlite3.connect(self._file)) as connection:
             return connection.execute(query).fetchall()
 
     def change(self, statement: str) -> None:
-        with closing(sqlite3.connect(self.database)) as connection, connection:
+        if self.database_url.startswith("postgresql"):
+            execute(self.database_url, statement)
+            return
+        with closing(sqlite3.connect(self._file)) as connection, connection:
             connection.execute(statement)
+
+    @property
+    def _file(self) -> str:
+        return self.database_url.removeprefix("sqlite:///")
 
     def outcomes(self) -> list[str]:
         return [row[0] for row in self.rows("SELECT outcome FROM assistant_call ORDER BY id")]

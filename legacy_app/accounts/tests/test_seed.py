@@ -87,7 +87,7 @@ def everything():
     return [list(table) for table in tables]
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, reset_sequences=True)
 def test_every_run_from_the_start_gives_the_same_rows(provider, capsys):
     call_command("seed")
     first = everything()
