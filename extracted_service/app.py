@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import endpoints, operations
+from .allowance import Allowance
 from .answers import SAME_ON_EVERY_ANSWER, refused
 from .database import open_database
 from .endpoints import Service, caller_of
@@ -36,7 +37,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with open_database(settings) as database, open_provider(settings) as provider:
-            yield {"service": Service(verifier, database, provider)}
+            yield {"service": Service(verifier, database, provider, Allowance(database, settings.llm_daily_tokens))}
 
     app = FastAPI(
         title="Helpdesk assistant",

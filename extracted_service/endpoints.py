@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from sqlalchemy import insert
 
 from . import documents, prompts, tables
+from .allowance import Allowance
 from .answers import JsonAnswer
 from .calls import Call, audited
 from .completions import Completion, Finish
@@ -38,6 +39,7 @@ class Service:
     verifier: Verifier
     database: Database
     provider: Provider
+    allowance: Allowance
 
 
 def service_of(request: Request) -> Service:
@@ -68,11 +70,12 @@ OwnTicket = Annotated[Ticket, Depends(own_ticket)]
     f"/api/tickets/{{ticket_id:{DIGITS}}}/summary",
     response_model=SummaryAnswer,
     openapi_extra=documents.body(SummaryForm),
-    responses=documents.problems(400, 401, 403, 404, 502, 503, 504),
+    responses=documents.problems(400, 401, 403, 404, 429, 502, 503, 504),
 )
 async def summary(request: Request, caller: AssistantUser, ticket: OwnTicket) -> JsonAnswer:
     """Summarise a ticket; the summary is kept."""
     service, form = service_of(request), await filled(SummaryForm, request)
+    await service.allowance.check(caller)
     body = _chat(
         service,
         prompts.summary(ticket.conversation, form.max_words),
@@ -90,11 +93,13 @@ async def summary(request: Request, caller: AssistantUser, ticket: OwnTicket) ->
     status_code=200,
     response_class=EventStream,
     openapi_extra=documents.body(ReplyForm),
-    responses=documents.event_stream("delta", "done", "error") | documents.problems(400, 401, 403, 404, 502, 503, 504),
+    responses=documents.event_stream("delta", "done", "error")
+    | documents.problems(400, 401, 403, 404, 429, 502, 503, 504),
 )
 async def reply(request: Request, caller: AssistantUser, ticket: OwnTicket) -> EventStream:
     """Draft the next reply to the customer, token by token; nothing is kept."""
     service, form = service_of(request), await filled(ReplyForm, request)
+    await service.allowance.check(caller)
     agent = await user_name(service.database, caller.user_id)
     body = _chat(
         service,

@@ -13,6 +13,7 @@ ServiceError
     ├── BodyTooLarge         400 bad_request
     ├── InvalidJson          400 invalid_json
     ├── Invalid              400 invalid, with the messages of each field
+    ├── TokenLimit           429 token_limit, with Retry-After
     ├── NotReady             503 not_ready
     ├── ServerError          500 server_error
     └── ProviderError        the LLM provider did not answer as it should
@@ -110,6 +111,20 @@ class Invalid(Refusal):
 
     def body(self) -> dict[str, Any]:
         return {**super().body(), "errors": self.errors}
+
+
+class TokenLimit(Refusal):
+    """The organisation has used up its tokens of the day."""
+
+    status, code = 429, "token_limit"
+    detail = "Your organisation has used up its assistant tokens for today."
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}
 
 
 class NotReady(Refusal):

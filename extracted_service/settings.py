@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     llm_first_pause_seconds: Seconds = Field(default=0.5, description="longest pause before the second attempt")
     llm_retry_percent: float = Field(default=20, ge=0, le=100, description="retries per 100 recent calls, at most")
 
+    llm_daily_tokens: int = Field(default=2_000_000, ge=0, description="per organisation and UTC day; 0: no limit")
+
     identity_jwks_file: Path = Field(description="JWK set with the public keys that identities are signed with")
     identity_issuer: str = Field(default="helpdesk", min_length=1)
     identity_audience: str = Field(default="assistant", min_length=1, description="our name as an upstream")

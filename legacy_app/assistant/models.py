@@ -56,6 +56,7 @@ class Call(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        indexes = [models.Index(fields=["organisation", "created_at"], name="calls_of_a_day")]
 
     def __str__(self):
         return f"{self.kind} {self.outcome}"

@@ -6,7 +6,7 @@ from django.http import JsonResponse
 from django.urls import reverse
 
 from legacy_app.api import endpoint, found_or_404, read_json, valid
-from legacy_app.assistant import answers, jobs, replies, streams, summaries
+from legacy_app.assistant import allowance, answers, jobs, replies, streams, summaries
 from legacy_app.assistant.errors import ProviderError
 from legacy_app.assistant.forms import AskForm, ReplyForm, SearchForm, SummaryForm
 from legacy_app.assistant.models import Job, Summary
@@ -32,6 +32,7 @@ def told(view):
 def summary(request, pk):
     ticket = _ticket(request, pk)
     asked = valid(SummaryForm(read_json(request))).cleaned_data
+    allowance.check(request.user.organisation_id)
     return JsonResponse(_summary_json(summaries.summarise(ticket, request.user, **asked)))
 
 
@@ -40,6 +41,7 @@ def summary(request, pk):
 def reply(request, pk):
     ticket = _ticket(request, pk)
     asked = valid(ReplyForm(read_json(request))).cleaned_data
+    allowance.check(request.user.organisation_id)
     return streams.response(replies.reply(ticket, request.user, **asked))
 
 
@@ -48,6 +50,7 @@ def reply(request, pk):
 def triage(request, pk):
     ticket = _ticket(request, pk)
     read_json(request)
+    allowance.check(request.user.organisation_id)
     verdict = triaged(ticket, request.user)
     return JsonResponse(
         {
@@ -71,6 +74,7 @@ def search(request):
 @told
 def ask(request):
     asked = valid(AskForm(read_json(request))).cleaned_data
+    allowance.check(request.user.organisation_id)
     return streams.response(answers.ask(request.user, asked["question"]))
 
 

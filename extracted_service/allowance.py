@@ -1,0 +1,51 @@
+"""How many tokens an organisation may use in a day (UTC), and until when it waits once they are used up.
+
+A call counts when it has ended, so those that run at once may together go over the limit, each by one answer.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+
+from .database import Database
+from .errors import TokenLimit
+from .identity import Caller
+from .tables import call
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """An endpoint that needs a completion asks it last of all, right before the provider would be."""
+
+    database: Database
+    daily_tokens: int  # 0: no limit
+    clock: Callable[[], datetime] = _utc_now
+
+    async def check(self, caller: Caller) -> None:
+        """TokenLimit if the caller's organisation has used up its tokens of the day."""
+        now = self.clock()
+        if self.daily_tokens and await self._used_since(midnight(now), caller.organisation) >= self.daily_tokens:
+            raise TokenLimit(seconds_until(midnight(now) + timedelta(days=1), now))
+
+    async def _used_since(self, start: datetime, organisation_id: int) -> int:
+        query = select(func.sum(call.c.prompt_tokens + call.c.completion_tokens)).where(
+            call.c.organisation_id == organisation_id, call.c.created_at >= start
+        )
+        async with self.database.reader.connect() as connection:
+            return int(await connection.scalar(query) or 0)
+
+
+def midnight(now: datetime) -> datetime:
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def seconds_until(moment: datetime, now: datetime) -> int:
+    """Rounded up: whoever waits so long is not refused again for a fraction of a second."""
+    return math.ceil((moment - now).total_seconds())
