@@ -77,7 +77,9 @@ async def _story(stack: Stack, console: Console, status: Status) -> list[Claim]:
     rows = claims(measured)
     status.stop()
     console.print(table(rows))
-    console.print(f"All figures: {file}", style="dim")
+    for problem in sorted({problem for act in measured.values() for problem in act["problems"]}):
+        console.print(f"Failed: {problem}", style="red", markup=False)
+    console.print(f"All figures: {file}; the processes' own words: {layout.data / 'logs'}", style="dim")
     return rows
 
 
