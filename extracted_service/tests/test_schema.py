@@ -16,6 +16,10 @@ from .conftest import MANAGE
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "contract_tests" / "contract" / "extracted_service.schema.json"
 
+NEEDS_A_VALUE = (
+    "assistant_call.kind needs a value, and the service inserts without it: let it be null, or give it a db_default."
+)
+
 
 def compared(contract: Path, database_url: str) -> subprocess.CompletedProcess[str]:
     """What the monolith, who owns the tables, says about this contract."""
@@ -89,8 +93,7 @@ def test_a_mapping_that_is_wrong_is_one_sentence_for_each_mistake(database_url: 
     varchar = "varchar" if database_url.startswith("sqlite") else "character varying"
     assert answer.returncode == 1
     assert sorted(answer.stderr.removeprefix("CommandError: ").splitlines()) == [
-        "assistant_call.kind needs a value, and the service inserts without it: "
-        "let it be null, or give it a db_default.",
+        NEEDS_A_VALUE,
         "tickets_comment.author_id may be null; the service expects that it never is.",
         f"tickets_ticket.status is {varchar}(10); the service expects varchar(20).",
         "tickets_ticket.title is missing: dropped, or renamed.",

@@ -54,8 +54,7 @@ DRIFTS = {
     "a new column that an insert must fill": (
         ("assistant_call", '"kind"', '"cost" integer NOT NULL, "kind"'),
         "ALTER TABLE assistant_call ADD COLUMN cost integer NOT NULL",
-        "assistant_call.cost needs a value, and the service inserts without it: "
-        "let it be null, or give it a db_default.",
+        "assistant_call.cost needs a value, and the service inserts without it: let it be null, or give it a db_default.",  # noqa: E501
     ),
     "no time zone": (
         None,  # SQLite knows none
