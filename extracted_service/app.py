@@ -11,14 +11,15 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import endpoints, operations
+from . import endpoints, knowledge, operations
 from .allowance import Allowance
 from .answers import SAME_ON_EVERY_ANSWER, refused
 from .database import open_database
-from .endpoints import Service, caller_of
 from .errors import CallerLeft, MethodNotAllowed, NotFound, Refusal, ServerError, SettingsError, StreamCut
 from .identity import Keys, Verifier
+from .monolith import open_monolith
 from .provider import open_provider
+from .service import Service, caller_of
 from .settings import Settings, read_settings
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        async with open_database(settings) as database, open_provider(settings) as provider:
-            yield {"service": Service(verifier, database, provider, Allowance(database, settings.llm_daily_tokens))}
+        async with (
+            open_database(settings) as database,
+            open_provider(settings) as provider,
+            open_monolith(settings) as monolith,
+        ):
+            allowance = Allowance(database, settings.llm_daily_tokens)
+            yield {"service": Service(verifier, database, provider, allowance, monolith)}
 
     app = FastAPI(
         title="Helpdesk assistant",
@@ -49,6 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=life,
     )
     app.include_router(endpoints.router)
+    app.include_router(knowledge.router)
     app.include_router(operations.router)
     app.add_exception_handler(Refusal, _refusal)
     app.add_exception_handler(HTTPException, _not_routed)

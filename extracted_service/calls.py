@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from . import tables
-from .completions import Finish, Usage
+from .completions import Embeddings, Finish, Usage
 from .database import Database
 from .errors import Failed, ProviderError
 from .identity import Caller
@@ -26,13 +26,13 @@ class Call:
 
     kind: str
     caller: Caller
-    ticket_id: int
+    ticket_id: int | None
     model: str
     usage: Usage = field(default_factory=Usage)
     started: float = field(default_factory=time.monotonic)
 
-    def ended(self, finish: Finish) -> None:
-        self.model, self.usage = finish.model, finish.usage
+    def ended(self, answer: Finish | Embeddings) -> None:
+        self.model, self.usage = answer.model, answer.usage
 
     def row(self, outcome: str) -> dict[str, Any]:
         return {

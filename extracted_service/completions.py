@@ -1,6 +1,7 @@
-"""What the provider's JSON says: text, finish reason, model and usage, or Failed with the reason."""
+"""What the provider's JSON says: text or vectors, finish reason, model and usage, or Failed with the reason."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from .sse import Event
 
 LONGEST_MODEL_CHARACTERS = 100  # what the monolith's columns hold
 MOST_TOKENS = 2**31 - 1
+DIMENSIONS = 256  # of an embedding
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,29 @@ class Completion:
     finish: Finish
 
 
+@dataclass(frozen=True)
+class Embeddings:
+    vectors: list[list[float]]
+    model: str
+    usage: Usage
+
+
 def completion(content: bytes, default_model: str) -> Completion:
     """The completion in the body of a whole answer."""
     answer = _object_in(content)
     choice = _first_choice(answer) or {}
     text = _part(choice, "message").get("content")
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str) or not text.strip() or _holds_half_a_pair(text):
         raise Failed("its answer holds no text")
     if not choice.get("finish_reason"):
         raise Failed("its answer has no finish_reason")
     return Completion(text, Finish(str(choice["finish_reason"]), _model(answer, default_model), _usage(answer)))
+
+
+def embeddings(content: bytes, count: int, default_model: str) -> Embeddings:
+    """The vectors of `count` texts in the body of an answer, in the order of the texts."""
+    answer = _object_in(content)
+    return Embeddings(_vectors(answer.get("data"), count), _model(answer, default_model), _usage(answer))
 
 
 def quota_is_used_up(refusal: bytes) -> bool:
@@ -99,6 +114,22 @@ def _first_choice(answer: dict[str, Any]) -> dict[str, Any] | None:
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         raise Failed("its choices are malformed")
     return next((choice for choice in choices if choice.get("index", 0) == 0), None)
+
+
+def _holds_half_a_pair(text: str) -> bool:
+    """JSON can escape half of a surrogate pair, which no database stores."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _vectors(data: Any, count: int) -> list[list[float]]:
+    try:
+        by_index = {int(item["index"]): [float(number) for number in item["embedding"]] for item in data}
+        vectors = [by_index[index] for index in range(count)]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise Failed("its embeddings are malformed") from None
+    if any(len(vector) != DIMENSIONS or not all(map(math.isfinite, vector)) for vector in vectors):
+        raise Failed(f"its embeddings do not have {DIMENSIONS} numbers each")
+    return vectors
 
 
 def _part(parent: dict[str, Any], name: str) -> dict[str, Any]:

@@ -21,6 +21,15 @@ class ReplyForm(BaseModel):
     instructions: Annotated[str, Field(max_length=2000), text(2000)] = ""
 
 
+class SearchForm(BaseModel):
+    q: Annotated[str, Field(min_length=1, max_length=500), text(500, required=True)]
+    limit: Annotated[int, Field(ge=1, le=20), whole_number(1, 20, default=5)] = 5
+
+
+class AskForm(BaseModel):
+    question: Annotated[str, Field(min_length=1, max_length=2000), text(2000, required=True)]
+
+
 class Usage(BaseModel):
     prompt_tokens: int
     completion_tokens: int
@@ -36,6 +45,36 @@ class SummaryAnswer(BaseModel):
     created_at: datetime
 
 
+class TriageAnswer(BaseModel):
+    ticket: int
+    category: str
+    priority: str
+    reason: str
+
+
+class Result(BaseModel):
+    slug: str
+    title: str
+    url: str
+    excerpt: str
+    score: float
+
+
+class SearchAnswer(BaseModel):
+    query: str
+    results: list[Result]
+
+
+class JobAnswer(BaseModel):
+    id: int
+    status: Annotated[str, Field(json_schema_extra={"enum": ["queued", "running", "done", "failed"]})]
+    created_at: datetime
+    finished_at: datetime | None
+    done: int
+    total: int
+    error: str
+
+
 class Problem(BaseModel):
     """Every answer that is not the one asked for."""
 
@@ -45,8 +84,21 @@ class Problem(BaseModel):
 
 
 def body(form: type[BaseModel]) -> dict[str, Any]:
-    """The optional JSON body; declared by hand because it is read after permission and object are checked."""
-    return {"requestBody": {"required": False, "content": {"application/json": {"schema": form.model_json_schema()}}}}
+    """The JSON body; declared by hand because it is read after permission and object are checked."""
+    schema = form.model_json_schema()
+    return {"requestBody": {"required": "required" in schema, "content": {"application/json": {"schema": schema}}}}
+
+
+def query(form: type[BaseModel]) -> dict[str, Any]:
+    """The query's parameters; declared by hand for the same reason."""
+    schema = form.model_json_schema()
+    required = schema.get("required", [])
+    return {
+        "parameters": [
+            {"name": name, "in": "query", "required": name in required, "schema": field}
+            for name, field in schema["properties"].items()
+        ]
+    }
 
 
 def problems(*statuses: int) -> Documentation:

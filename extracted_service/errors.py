@@ -11,11 +11,13 @@ ServiceError
     ├── NotFound             404 not_found
     ├── MethodNotAllowed     405 method_not_allowed
     ├── BodyTooLarge         400 bad_request
+    ├── TooManyFields        400 bad_request
     ├── InvalidJson          400 invalid_json
     ├── Invalid              400 invalid, with the messages of each field
     ├── TokenLimit           429 token_limit, with Retry-After
     ├── NotReady             503 not_ready
     ├── ServerError          500 server_error
+    │   └── CommandFailed    500 server_error: the monolith did not write what it was asked to
     └── ProviderError        the LLM provider did not answer as it should
         ├── Busy             503 assistant_busy, with Retry-After
         ├── TimedOut         504 assistant_timeout
@@ -96,6 +98,13 @@ class BodyTooLarge(Refusal):
     detail = "Bad request."
 
 
+class TooManyFields(Refusal):
+    """A query with more fields than Django reads."""
+
+    status, code = 400, "bad_request"
+    detail = "Bad request."
+
+
 class InvalidJson(Refusal):
     status, code = 400, "invalid_json"
     detail = "The request body is not valid JSON."
@@ -136,6 +145,10 @@ class ServerError(Refusal):
 
     status, code = 500, "server_error"
     detail = "Server error."
+
+
+class CommandFailed(ServerError):
+    """The monolith did not write what it was asked to; to the caller that is what it was inside the monolith."""
 
 
 class ProviderError(Refusal):

@@ -1,21 +1,24 @@
 """What Django's form fields make of a JSON value: the same results, the same messages.
 
-The monolith reads a body with Django forms, and callers have come to rely on what those accept ("80", 80.0 and
-" 80 " are 80; null and "" mean the default; text is stripped).
-Each function here returns a pydantic validator that behaves like one form field with `required=False`.
+The monolith reads bodies and queries with Django forms, and callers have come to rely on what those accept ("80",
+80.0 and " 80 " are 80; null and "" mean the default; text is stripped).
+Each function here returns a pydantic validator that behaves like one form field.
 """
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from starlette.requests import Request
 
-from .errors import BodyTooLarge, Invalid, InvalidJson
+from .errors import BodyTooLarge, Invalid, InvalidJson, TooManyFields
 
 LARGEST_BODY_BYTES = 2_621_440  # Django's DATA_UPLOAD_MAX_MEMORY_SIZE
+MOST_QUERY_FIELDS = 1000  # Django's DATA_UPLOAD_MAX_NUMBER_FIELDS
+REQUIRED = "This field is required."
 EMPTY: tuple[Any, ...] = (None, "", [], (), {})  # Django's EMPTY_VALUES
 
 Form = TypeVar("Form", bound=BaseModel)
@@ -30,8 +33,30 @@ class _Wrong(ValueError):
 
 
 async def filled(form: type[Form], request: Request) -> Form:
-    """The request's body as the form; an empty body counts as `{}`, and its Content-Type is not looked at."""
-    return cleaned(form, _decoded(await _body(request)))
+    """The request's body as the form."""
+    return cleaned(form, await json_object(request))
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The request's body; an empty one counts as `{}`, and its Content-Type is not looked at."""
+    return _decoded(await _body(request))
+
+
+def filled_by_query(form: type[Form], request: Request) -> Form:
+    """The request's query as the form; of a field that is there twice the last one counts."""
+    return cleaned(form, query_fields(request.scope["query_string"]))
+
+
+def query_fields(query: bytes) -> dict[str, str]:
+    """What Django's QueryDict reads in the raw bytes of a query."""
+    try:
+        text = query.decode()
+    except UnicodeDecodeError:  # a client that did not encode its Latin-1
+        text = query.decode("latin-1")
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_QUERY_FIELDS))
+    except ValueError:
+        raise TooManyFields from None
 
 
 def cleaned(form: type[Form], values: dict[str, Any]) -> Form:
@@ -39,7 +64,12 @@ def cleaned(form: type[Form], values: dict[str, Any]) -> Form:
         return form.model_validate(values)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)
-        raise Invalid({str(field["loc"][0]): field["ctx"]["error"].messages for field in wrong}) from None
+        raise Invalid({str(field["loc"][0]): _messages(field) for field in wrong}) from None
+
+
+def _messages(field: Mapping[str, Any]) -> list[str]:
+    messages: list[str] = [REQUIRED] if field["type"] == "missing" else field["ctx"]["error"].messages
+    return messages
 
 
 def whole_number(minimum: int, maximum: int, default: int) -> BeforeValidator:
@@ -61,14 +91,16 @@ def whole_number(minimum: int, maximum: int, default: int) -> BeforeValidator:
     return BeforeValidator(clean)
 
 
-def text(longest: int) -> BeforeValidator:
-    """Like CharField(max_length=longest, required=False), except that the monolith's API also refuses what
+def text(longest: int, *, required: bool = False) -> BeforeValidator:
+    """Like CharField(max_length=longest, required=required), except that the monolith's API also refuses what
     no form can send: true, a list, an object. A number is its `str`.
     """
 
     def clean(value: Any) -> str:
         line = "" if value in EMPTY else str(value).strip()
         wrong = []
+        if required and not line:
+            wrong.append(REQUIRED)
         if len(line) > longest:
             wrong.append(f"Ensure this value has at most {longest} characters (it has {len(line)}).")
         if "\x00" in line:

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request
 
 from .answers import JsonAnswer
-from .endpoints import service_of
 from .errors import NotReady, SettingsError
+from .service import service_of
 
 router = APIRouter(default_response_class=JsonAnswer)
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from . import completions
-from .completions import Completion, Finish
+from .completions import DIMENSIONS, Completion, Embeddings, Finish
 from .errors import Busy, Failed, ProviderError, TimedOut
 from .places import Places
 from .retries import Budget, Retries, Setback, is_transient
@@ -39,34 +39,48 @@ class Deadlines:
     total: float
 
 
+@dataclass(frozen=True)
+class Models:
+    chat: str
+    embedding: str
+
+
 class Provider:
-    """Chat completions, whole or streamed; raises Busy, TimedOut or Failed and nothing else."""
+    """Chat completions, whole or streamed, and embeddings; raises Busy, TimedOut or Failed and nothing else.
+
+    Calls that share the time of one request are given the same `until`, a `deadline()`; others have their own.
+    """
 
     def __init__(
-        self, client: httpx.AsyncClient, model: str, deadlines: Deadlines, retries: Retries, places: Places
+        self, client: httpx.AsyncClient, models: Models, deadlines: Deadlines, retries: Retries, places: Places
     ) -> None:
-        self.model = model
+        self.models = models
         self._client = client
         self._deadlines = deadlines
         self._retries = retries
         self._places = places
 
-    async def complete(self, request: Mapping[str, Any]) -> Completion:
-        end = _now() + self._deadlines.total
-        with _named_errors():
-            async with asyncio.timeout_at(end), self._places.taken():
-                response = await self._sent(request, end)
-                async with _closing(response):
-                    return completions.completion(await _content(response), self.model)
+    def deadline(self) -> float:
+        """When a call that begins now has to end, on the event loop's clock."""
+        return _now() + self._deadlines.total
 
-    async def stream(self, request: Mapping[str, Any]) -> AsyncGenerator[str | Finish]:
+    async def complete(self, request: Mapping[str, Any], until: float | None = None) -> Completion:
+        return completions.completion(await self._answered("chat/completions", request, until), self.models.chat)
+
+    async def embed(self, texts: Sequence[str], until: float | None = None) -> Embeddings:
+        """One vector of DIMENSIONS numbers per text, in the order of the texts."""
+        request = {"model": self.models.embedding, "input": list(texts), "dimensions": DIMENSIONS}
+        content = await self._answered("embeddings", request, until)
+        return completions.embeddings(content, len(texts), self.models.embedding)
+
+    async def stream(self, request: Mapping[str, Any], until: float | None = None) -> AsyncGenerator[str | Finish]:
         """The text of each chunk as it comes ("" if it has none), at last the Finish.
 
         Closing the generator hangs up on the provider.
         """
         body = {**request, "stream": True, "stream_options": {"include_usage": True}}
-        reading = completions.Reading(self.model)
-        async with aclosing(self._events(body)) as events:
+        reading = completions.Reading(self.models.chat)
+        async with aclosing(self._events(body, until)) as events:
             async for event in events:
                 if event.data == "[DONE]":
                     break
@@ -75,15 +89,24 @@ class Provider:
                 raise Failed("its stream ended without [DONE]")
         yield reading.finish()
 
-    async def _events(self, body: Mapping[str, Any]) -> AsyncGenerator[Event]:
+    async def _answered(self, path: str, body: Mapping[str, Any], until: float | None) -> bytes:
+        end = self.deadline() if until is None else until
+        with _named_errors():
+            async with asyncio.timeout_at(end), self._places.taken():
+                response = await self._sent(path, body, end)
+                async with _closing(response):
+                    return await _content(response)
+
+    async def _events(self, body: Mapping[str, Any], until: float | None) -> AsyncGenerator[Event]:
         """No deadline is open across a yield: it would have to be closed by the task that opened it."""
-        limits, started, parser = self._deadlines, _now(), EventParser()
-        end, first_end = started + limits.total, started + min(limits.total, limits.first_token)
+        limits, parser = self._deadlines, EventParser()
+        end = self.deadline() if until is None else until
+        first_end = min(end, _now() + limits.first_token)
         async with AsyncExitStack() as held:
             held.enter_context(_named_errors())
             async with asyncio.timeout_at(first_end):
                 await held.enter_async_context(self._places.taken())
-                response = await self._sent(body, first_end)
+                response = await self._sent("chat/completions", body, first_end)
             async with _closing(response):
                 pieces, wait_until = response.aiter_bytes(), first_end
                 while True:
@@ -95,7 +118,7 @@ class Provider:
                         yield event
                     wait_until = min(end, _now() + limits.idle)
 
-    async def _sent(self, body: Mapping[str, Any], end: float) -> httpx.Response:
+    async def _sent(self, path: str, body: Mapping[str, Any], end: float) -> httpx.Response:
         """The provider's 200, after as many attempts as it takes and the retries allow; `end` bounds them all.
 
         From here on nothing is tried again: what follows has been paid for, and may be at the caller's already.
@@ -104,7 +127,7 @@ class Provider:
         content = json.dumps(body, separators=(",", ":")).encode("ascii")
         self._retries.budget.called()
         for attempt in count(1):
-            answer = await self._attempt("chat/completions", content)
+            answer = await self._attempt(path, content)
             if isinstance(answer, httpx.Response):
                 return answer
             pause = self._retries.pause_seconds(answer, attempt, end - _now())
@@ -148,7 +171,8 @@ async def open_provider(settings: Settings) -> AsyncIterator[Provider]:
         timeout=httpx.Timeout(None, connect=settings.llm_connect_seconds),
     )
     async with client:
-        yield Provider(client, settings.llm_model, deadlines, _retries(settings), _places(settings))
+        models = Models(settings.llm_model, settings.llm_embedding_model)
+        yield Provider(client, models, deadlines, _retries(settings), _places(settings))
 
 
 def _retries(settings: Settings) -> Retries:

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     llm_base_url: Annotated[str, AfterValidator(_http_url)] = "http://127.0.0.1:8020/v1"
     llm_api_key: SecretStr = SecretStr("sandbox-key")
     llm_model: str = Field(default="helpdesk-small", min_length=1)
+    llm_embedding_model: str = Field(default="helpdesk-embed", min_length=1)
     llm_connections: int = Field(default=1000, ge=1, description="open at once, per process")
     llm_connect_seconds: Seconds = Field(default=5, description="to open a connection")
     llm_first_token_seconds: Seconds | None = Field(default=None, description="a stream's first chunk")
@@ -55,6 +56,9 @@ class Settings(BaseSettings):
     identity_jwks_file: Path = Field(description="JWK set with the public keys that identities are signed with")
     identity_issuer: str = Field(default="helpdesk", min_length=1)
     identity_audience: str = Field(default="assistant", min_length=1, description="our name as an upstream")
+
+    legacy_url: Annotated[str, AfterValidator(_http_url)] = "http://127.0.0.1:8003"
+    legacy_timeout_seconds: Seconds = Field(default=10, description="a whole command to the monolith")
 
     @model_validator(mode="after")
     def _parts_fit_into_the_whole(self) -> Self:

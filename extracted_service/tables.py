@@ -1,13 +1,26 @@
 """The monolith's tables, as far as this service knows them. Django owns them: migrations happen there.
 
 Types, lengths and nullability are Django's; `schema.py` makes the contract out of them that both sides test.
-A table says itself what may be written to it: `info=INSERTED`, or `info=updated("column", …)`; the others are read.
+A table into which this service inserts says so with `info=INSERTED`; the others are only read.
 """
 
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Dialect, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 
@@ -41,11 +54,21 @@ class _TextInDatetime(UserDefinedType[str]):
         return "datetime"
 
 
+class Embedding(UserDefinedType[str]):
+    """256 numbers in pgvector's text form, `[0.1,0.25]`; only the database itself computes with its type."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "vector(256)"
+
+
+@compiles(Embedding, "sqlite")
+def _embedding_on_sqlite(_type: Embedding, _compiler: Any, **_: Any) -> str:
+    return "text"
+
+
 INSERTED = {"inserts": True}
-
-
-def updated(*columns: str) -> dict[str, Any]:
-    return {"updates": columns}
 
 
 def _key() -> Column[int]:
@@ -117,5 +140,38 @@ call = Table(
     _required("completion_tokens", Integer),
     _required("duration_ms", Integer),
     _required("created_at", DjangoDateTime),
+    info=INSERTED,
+)
+article = Table(
+    "knowledge_article",
+    metadata,
+    _key(),
+    _required("organisation_id", BigInteger),
+    _required("slug", String(80)),
+    _required("title", String(200)),
+    _required("published", Boolean),
+)
+passage = Table(
+    "knowledge_passage",
+    metadata,
+    _key(),
+    _required("article_id", BigInteger),
+    _required("position", SmallInteger),
+    _required("text", Text),
+    _required("embedding", Embedding),
+)
+job = Table(
+    "assistant_job",
+    metadata,
+    _key(),
+    _required("organisation_id", BigInteger),
+    _required("created_by_id", BigInteger),
+    _required("status", String(10)),
+    _required("done", Integer),
+    _required("total", Integer),
+    _required("error", Text),
+    _required("created_at", DjangoDateTime),
+    Column("started_at", DjangoDateTime),
+    Column("finished_at", DjangoDateTime),
     info=INSERTED,
 )

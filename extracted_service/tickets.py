@@ -53,6 +53,15 @@ async def user_name(database: Database, user_id: int) -> str:
     return _name(user)
 
 
+async def organisation_name(database: Database, organisation_id: int) -> str:
+    query = select(tables.organisation.c.name).where(tables.organisation.c.id == organisation_id)
+    async with database.reader.connect() as connection:
+        name = (await connection.execute(query)).scalar_one_or_none()
+    if name is None:
+        raise NotFound
+    return str(name)
+
+
 async def _ticket(connection: AsyncConnection, ticket_id: int, organisation_id: int) -> Found:
     ticket, customer, organisation = tables.ticket, tables.customer, tables.organisation
     query = (

@@ -3,7 +3,7 @@
 A template file's last line end is not part of the prompt.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,6 +20,22 @@ TONES = {
     "friendly": "friendly and warm, in the first person, with short sentences and no slang",
     "formal": "formal and courteous, without contractions, exclamation marks or emoji",
     "brief": "brief: no more than four sentences, straight to the point, polite",
+}
+
+CATEGORIES = {
+    "billing": "invoices, payments, refunds, prices, plans",
+    "account": "signing in, passwords, profile data, access rights, closing an account",
+    "bug": "something is broken or behaves differently than described",
+    "how_to": "how to use, set up, install or configure something that works",
+    "shipping": "delivery, tracking, damage on the way, returns of goods",
+    "other": "none of the above",
+}
+
+PRIORITIES = {
+    "low": "no harm if the answer takes some days: a suggestion, praise, general curiosity",
+    "normal": "one person is held up or waits for an answer, and there is a way around",
+    "high": "money was lost, a deadline is near, or someone cannot work at all",
+    "urgent": "danger to people, a data leak, or many customers cannot work",
 }
 
 Messages = list[dict[str, str]]
@@ -47,6 +63,15 @@ class Conversation:
     turns: tuple[Turn, ...]
 
 
+@dataclass(frozen=True)
+class Source:
+    """One passage of the knowledge base that an answer may rest on."""
+
+    number: int
+    title: str
+    text: str
+
+
 def summary(conversation: Conversation, max_words: int) -> Messages:
     return _messages("summary", {**_ticket(conversation), "max_words": str(max_words)})
 
@@ -54,6 +79,24 @@ def summary(conversation: Conversation, max_words: int) -> Messages:
 def reply(conversation: Conversation, agent: str, tone: str, instructions: str) -> Messages:
     facts = {"agent": agent, "tone": TONES[tone], "instructions": instructions}
     return _messages("reply", {**_ticket(conversation), **facts})
+
+
+def triage(conversation: Conversation, answer: str = "", mistake: str = "") -> Messages:
+    """`answer` and `mistake` belong to the second attempt: what the model said, what is wrong with it."""
+    facts = {
+        "categories": _meanings(CATEGORIES),
+        "priorities": _meanings(PRIORITIES),
+        "answer": _shortened(answer),
+        "mistake": mistake,
+    }
+    return _messages("triage", {**_ticket(conversation), **facts})
+
+
+def ask(organisation: str, question: str, sources: Sequence[Source]) -> Messages:
+    passages = [
+        {"number": str(source.number), "title": source.title, "text": _shortened(source.text)} for source in sources
+    ]
+    return _messages("ask", {"organisation": organisation, "question": question, "passages": passages})
 
 
 def _messages(prompt: str, facts: Mapping[str, Any]) -> Messages:
@@ -118,3 +161,7 @@ def _shortened(text: str) -> str:
 
 def _utc(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _meanings(table: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "meaning": meaning} for name, meaning in table.items()]

@@ -63,18 +63,29 @@ def openapi(jwks_file: Path) -> dict[str, object]:
     return json.loads(json.dumps(described))  # type: ignore[no-any-return]
 
 
-def test_openapi_names_the_true_media_types(
+STREAMED = {"/api/tickets/{ticket_id}/reply", "/api/ask"}
+STATUSES = {
+    "/api/tickets/{ticket_id}/summary": "200 400 401 403 404 429 502 503 504",
+    "/api/tickets/{ticket_id}/reply": "200 400 401 403 404 429 502 503 504",
+    "/api/tickets/{ticket_id}/triage": "200 400 401 403 404 429 502 503 504",
+    "/api/search": "200 400 401 403 502 503 504",
+    "/api/ask": "200 400 401 403 429 502 503 504",
+    "/api/articles/reindex": "202 400 401 403",
+    "/api/articles/reindex/{job_id}": "200 401 403 404",
+}
+
+
+def test_openapi_names_every_status_with_its_media_type(
     openapi: dict[str, dict[str, dict[str, dict[str, dict[str, object]]]]],
 ) -> None:
-    summary = openapi["paths"]["/api/tickets/{ticket_id}/summary"]["post"]["responses"]
-    reply = openapi["paths"]["/api/tickets/{ticket_id}/reply"]["post"]["responses"]
-
-    assert set(openapi["paths"]) == {"/api/tickets/{ticket_id}/summary", "/api/tickets/{ticket_id}/reply"}
-    for responses, media_type in ((summary, "application/json"), (reply, "text/event-stream")):
-        assert set(responses) == {"200", "400", "401", "403", "404", "502", "503", "504", "default"}
-        assert list(responses["200"]["content"]) == [media_type]  # type: ignore[index]
-        for status in set(responses) - {"200"}:
-            assert list(responses[status]["content"]) == ["application/json"]  # type: ignore[index]
+    assert set(openapi["paths"]) == set(STATUSES)
+    for path, statuses in STATUSES.items():
+        [operation] = openapi["paths"][path].values()
+        responses = operation["responses"]
+        assert set(responses) == {*statuses.split(), "default"}
+        for status in responses:
+            media_type = "text/event-stream" if status == "200" and path in STREAMED else "application/json"
+            assert list(responses[status]["content"]) == [media_type]  # type: ignore[index]
 
 
 def test_openapi_describes_the_bodies(openapi: dict[str, dict[str, dict[str, dict[str, dict[str, object]]]]]) -> None:
@@ -89,3 +100,13 @@ def test_openapi_describes_the_bodies(openapi: dict[str, dict[str, dict[str, dic
         "title": "Max Words",
         "type": "integer",
     }
+
+
+def test_openapi_describes_the_query(
+    openapi: dict[str, dict[str, dict[str, dict[str, list[dict[str, object]]]]]],
+) -> None:
+    q, limit = openapi["paths"]["/api/search"]["get"]["parameters"]
+
+    assert (q["name"], q["in"], q["required"]) == ("q", "query", True)
+    assert (limit["name"], limit["in"], limit["required"]) == ("limit", "query", False)
+    assert limit["schema"] == {"default": 5, "maximum": 20, "minimum": 1, "title": "Limit", "type": "integer"}

@@ -1,6 +1,13 @@
-"""The same promises on PostgreSQL, where SQLite hides mistakes with types, time zones and transactions."""
+"""The same promises on PostgreSQL, where SQLite hides mistakes with types, time zones and transactions.
 
+The service is there with the role that the monolith grants it, so that it can do no more than its contract says.
+"""
+
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -8,22 +15,65 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from extracted_service import tables
+from extracted_service import schema, tables
 from extracted_service.database import Database, open_database
 from extracted_service.errors import NotFound, NotReady
 from extracted_service.settings import Settings
 from extracted_service.tickets import LARGEST_ID, ticket_of
 
+from .conftest import MANAGE
 from .fake_provider import completion
 from .postgresql import execute
 from .running import Running
 
+# The same tests, over this module's `service` and `start`.
+from .test_happy_path import test_a_reply_is_streamed_in_the_monoliths_bytes as test_a_reply_is_streamed
+from .test_happy_path import test_a_summary_is_answered_in_the_monoliths_bytes as test_a_summary_is_answered
+from .test_happy_path import test_the_audit_row_stands_before_the_caller_reads_done as test_the_audit_row_stands_in_time
+from .test_streams import test_a_summary_whose_caller_left_is_not_stored as test_a_summary_of_a_leaver_is_not_stored
+from .test_streams import test_no_connection_is_held_while_the_provider_speaks as test_no_connection_is_held
+from .test_streams import test_the_provider_is_left_when_the_caller_leaves_between_chunks as test_a_leaver_is_audited
+
+__all__ = [
+    "test_a_leaver_is_audited",
+    "test_a_reply_is_streamed",
+    "test_a_summary_is_answered",
+    "test_a_summary_of_a_leaver_is_not_stored",
+    "test_no_connection_is_held",
+    "test_the_audit_row_stands_in_time",
+]
+
 pytestmark = pytest.mark.anyio
+
+ROLE = "assistant_service"
+
+
+@pytest.fixture(scope="module")
+def role_url(postgresql_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The database for whoever has only the service's rights."""
+    contract = tmp_path_factory.mktemp("contract") / "schema.json"
+    contract.write_text(schema.as_text())
+    command = [sys.executable, str(MANAGE), "grant_service_role", ROLE, str(contract), "--skip-checks"]
+    environment = os.environ | {"DATABASE_URL": postgresql_url, "DEBUG": "1"}
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+    return postgresql_url.replace("//postgres:", f"//{ROLE}:", 1)
 
 
 @pytest.fixture
-async def database(postgresql_url: str, jwks_file: Path) -> AsyncIterator[Database]:
-    async with open_database(Settings(database_url=postgresql_url, identity_jwks_file=jwks_file)) as opened:
+def start(start: Callable[..., Running], role_url: str, postgresql_url: str) -> Callable[..., Running]:
+    """As ever, with empty tables; what the tests look at themselves, they see as the owner."""
+    execute(postgresql_url, "TRUNCATE assistant_summary, assistant_call RESTART IDENTITY")
+    return lambda **changes: replace(start(database_url=role_url, **changes), database_url=postgresql_url)
+
+
+@pytest.fixture
+def service(start: Callable[..., Running]) -> Running:
+    return start()
+
+
+@pytest.fixture
+async def database(role_url: str, jwks_file: Path) -> AsyncIterator[Database]:
+    async with open_database(Settings(database_url=role_url, identity_jwks_file=jwks_file)) as opened:
         yield opened
 
 
@@ -72,14 +122,28 @@ async def test_a_database_that_is_away_is_not_ready(jwks_file: Path) -> None:
     assert "sesame" not in refused.value.detail
 
 
-def test_a_summary_and_its_audit_row_are_stored(postgresql_url: str, start: Callable[..., Running]) -> None:
-    service = start(database_url=postgresql_url)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE tickets_ticket SET subject = 'changed'",
+        "DELETE FROM assistant_call",
+        "INSERT INTO tickets_comment (body, internal, created_at, ticket_id) VALUES ('', false, now(), 7)",
+        "SELECT password FROM accounts_user",
+        "SELECT session_data FROM django_session",
+        "CREATE TABLE mine (id integer)",
+    ],
+)
+async def test_the_writer_may_do_no_more_than_insert_what_is_its_own(database: Database, statement: str) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"):
+        async with database.writer.begin() as connection:
+            await connection.execute(text(statement))
+
+
+def test_a_summary_and_its_audit_row_are_stored(service: Running) -> None:
     service.provider.will(completion("Stored on PostgreSQL."))
 
     answer = service.post("/api/tickets/7/summary")
 
     assert answer.status_code == 200
-    stored = execute(postgresql_url, "SELECT * FROM assistant_summary ORDER BY id DESC LIMIT 1")
-    audited = execute(postgresql_url, "SELECT * FROM assistant_call ORDER BY id DESC LIMIT 1")
-    assert (stored[0]["id"], stored[0]["text"]) == (answer.json()["id"], "Stored on PostgreSQL.")
-    assert (audited[0]["kind"], audited[0]["outcome"], audited[0]["organisation_id"]) == ("summary", "ok", 1)
+    assert service.rows("SELECT id, text FROM assistant_summary") == [(answer.json()["id"], "Stored on PostgreSQL.")]
+    assert service.rows("SELECT kind, outcome, organisation_id FROM assistant_call") == [("summary", "ok", 1)]

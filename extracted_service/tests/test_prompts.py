@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from extracted_service import prompts
-from extracted_service.prompts import Conversation, Turn
+from extracted_service.prompts import Conversation, Source, Turn
 
 from .conftest import MANAGE
 
@@ -42,7 +42,10 @@ for case in json.load(sys.stdin):
     conversation = p.Conversation(**{**told, "turns": turns, "opened_at": at})
     summary = p.messages("summary", p.summary_context(conversation, case["max_words"]))
     reply = p.messages("reply", p.reply_context(conversation, case["agent"], case["tone"], case["instructions"]))
-    print("PROMPTS " + json.dumps([summary, reply]))
+    triage = p.messages("triage", p.triage_context(conversation, case["answer"], case["mistake"]))
+    sources = [p.Source(**source) for source in case["sources"]]
+    ask = p.messages("ask", p.ask_context(told["organisation"], case["instructions"], sources))
+    print("PROMPTS " + json.dumps([summary, reply, triage, ask]))
 """
 
 
@@ -61,6 +64,9 @@ CASES: list[dict[str, Any]] = [
         "agent": f"Agent {text}",
         "tone": ("friendly", "formal", "brief")[number % 3],
         "instructions": text.strip(),
+        "answer": text if later else "",
+        "mistake": f"Wrong: {text}." if later else "",
+        "sources": [Source(one, f"{text} {one}", text) for one in range(1, later % 7)],
     }
     for number, text in enumerate(AWKWARD)
     for later in (0, 3, 30, 31, 40)
@@ -71,7 +77,10 @@ CASES: list[dict[str, Any]] = [
 def monoliths() -> list[Any]:
     if not MANAGE.exists():
         pytest.skip("The monolith, whose prompts these are, is not here.")
-    cases = [{**case, "conversation": asdict(case["conversation"])} for case in CASES]
+    cases = [
+        {**case, "conversation": asdict(case["conversation"]), "sources": [asdict(one) for one in case["sources"]]}
+        for case in CASES
+    ]
     finished = subprocess.run(
         [sys.executable, str(MANAGE), "shell", "--no-imports", "--command", MONOLITH],
         input=json.dumps(cases, default=datetime.isoformat),
@@ -91,8 +100,17 @@ def test_a_prompt_is_the_monoliths_prompt(monoliths: list[Any], number: int) -> 
 
     summary = prompts.summary(case["conversation"], case["max_words"])
     reply = prompts.reply(case["conversation"], case["agent"], case["tone"], case["instructions"])
+    triage = prompts.triage(case["conversation"], case["answer"], case["mistake"])
+    ask = prompts.ask(case["conversation"].organisation, case["instructions"], case["sources"])
 
-    assert [summary, reply] == monoliths[number]
+    assert [summary, reply, triage, ask] == monoliths[number]
+
+
+def test_the_model_is_offered_what_the_monolith_offers(monoliths: list[Any]) -> None:
+    [system, _] = monoliths[0][2]
+
+    for name, meaning in (prompts.CATEGORIES | prompts.PRIORITIES).items():
+        assert f"- {name}: {meaning}\n" in system["content"]
 
 
 def test_nothing_in_a_ticket_is_taken_for_a_template() -> None:

@@ -12,7 +12,7 @@ import respx
 from extracted_service.completions import Finish, Usage
 from extracted_service.errors import Busy, Failed, ProviderError, TimedOut
 from extracted_service.places import Places
-from extracted_service.provider import LARGEST_ANSWER_BYTES, Deadlines, Provider, retry_after_seconds
+from extracted_service.provider import LARGEST_ANSWER_BYTES, Deadlines, Models, Provider, retry_after_seconds
 from extracted_service.retries import Retries
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 async def provider() -> AsyncIterator[Provider]:
     async with httpx.AsyncClient(base_url=URL) as client:
         deadlines = Deadlines(first_token=5, idle=5, total=5)
-        yield Provider(client, "small", deadlines, Retries(attempts=1), Places(1, 0, 5))
+        yield Provider(client, Models("small", "embed"), deadlines, Retries(attempts=1), Places(1, 0, 5))
 
 
 def completion(**changes: Any) -> dict[str, Any]:

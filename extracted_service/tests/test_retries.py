@@ -12,7 +12,7 @@ import respx
 
 from extracted_service.errors import Busy, Failed, ProviderError
 from extracted_service.places import Places
-from extracted_service.provider import Deadlines, Provider
+from extracted_service.provider import Deadlines, Models, Provider
 from extracted_service.retries import (
     ALWAYS_ALLOWED,
     LONGEST_PAUSE_SECONDS,
@@ -39,7 +39,7 @@ QUOTA = {"error": {"message": "Pay.", "type": "insufficient_quota", "code": "ins
 @asynccontextmanager
 async def client_with(retries: Retries, total: float = 5) -> AsyncIterator[Provider]:
     async with httpx.AsyncClient(base_url=URL) as client:
-        yield Provider(client, "small", Deadlines(total, total, total), retries, Places(1, 0, total))
+        yield Provider(client, Models("small", "embed"), Deadlines(total, total, total), retries, Places(1, 0, total))
 
 
 def soon(attempts: int = 3) -> Retries:
