@@ -59,7 +59,11 @@ def provider_plan(layout: Layout) -> Plan:
 def server_plans(layout: Layout) -> list[Plan]:
     """Everything that serves, in the order of the start; the router last, as the door opens last."""
     monolith = _monolith(layout)
-    service = {**_common(layout), "IDENTITY_JWKS_FILE": str(layout.keys.jwks_file)}
+    service = {
+        **_common(layout),
+        "IDENTITY_JWKS_FILE": str(layout.keys.jwks_file),
+        "LEGACY_URL": layout.url("identity"),
+    }
     router = {"IDENTITY_SECRET": layout.keys.identity_secret}
     port = str(layout.ports["router"])
     return [
