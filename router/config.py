@@ -108,6 +108,9 @@ class Upstream(_Table):
         default=60.0, gt=0, description="from the last of the request until the answer's head"
     )
     idle_seconds: float = Field(default=60.0, gt=0, description="between two pieces of an answer")
+    websocket_idle_seconds: float = Field(
+        default=300.0, gt=0, description="how long a WebSocket may be silent both ways (servers ping every 20 s or so)"
+    )
     keep_seconds: float = Field(
         default=4.0,
         ge=0,

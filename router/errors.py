@@ -6,6 +6,7 @@
         ├── CallerLeft           nobody is there to be answered
         ├── RequestTooLarge      413  a body without a length is longer than we hold
         ├── NotRoutable          404  a path that only the router itself may use
+        ├── ForeignOrigin        403  a page of another site asks for a WebSocket in its visitor's name
         ├── IdentityUnavailable  503  the monolith could not say who the caller is
         └── UpstreamError
             ├── Busy             503  all connections to the upstream are in use
@@ -71,6 +72,12 @@ class NotRoutable(ExchangeError):
     status = 404
     code = "not_found"
     sentence = "Not found."
+
+
+class ForeignOrigin(ExchangeError):
+    status = 403
+    code = "foreign_origin"
+    sentence = "A page of another site may not open this WebSocket."
 
 
 class IdentityUnavailable(ExchangeError):

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from . import websocket
 from .config import Server
 from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge
 from .failures import failure_answer
@@ -22,6 +23,7 @@ from .identity import Exchange, Refusal, is_same_path
 from .routes import Table
 from .stages import caller_of, decide
 from .upstream import Connection, Pool, Request
+from .websocket import UPGRADE
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -36,7 +38,7 @@ _SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _log = logging.getLogger(__name__)
 
 
-class Caller(Protocol):
+class Caller(websocket.Caller, Protocol):
     """The caller's connection."""
 
     task: asyncio.Task[Any] | None
@@ -119,6 +121,8 @@ async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive
         if is_same_path(path, live.identity.path):
             raise NotRoutable("the identity exchange is the router's alone")
         if decision.primary in live.identified:
+            if scope.get(UPGRADE):
+                websocket.check_origin(headers)
             who = await live.identity.ask(method, headers, decision.primary, ours)
             if isinstance(who, Refusal):
                 await answer.begin(who.status, who.headers + _answered_by(live, live.identity.upstream))
@@ -128,14 +132,21 @@ async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive
             cookies = who.set_cookies
 
     body, length, has_more = await _opening_body(headers, receive, pool, live.server.spool_bytes)
+    is_upgrade: bool = scope.get(UPGRADE, False)
+    if is_upgrade:
+        ours += websocket.OFFER
     head = request_head(method, _target(scope, path), headers, length=length, ours=ours)
-    request = Request(head + body, method == "HEAD", method in _SAFE and not has_more)
+    request = Request(head + body, method == "HEAD", method in _SAFE and not has_more, is_upgrade)
     connection = await pool.connect(request)
     listener = _listen(scope, receive, answer, connection, has_more, length == -1)
     try:
         connection = await pool.answered(connection, request)
         answering = answer_headers(connection.status, connection.headers)
-        await answer.begin(connection.status, answering + cookies + _answered_by(live, decision.primary))
+        answering += cookies + _answered_by(live, decision.primary)
+        if connection.is_upgraded:
+            await websocket.join(scope[CALLER], connection, answering, pool.upstream.websocket_idle_seconds)
+            return
+        await answer.begin(connection.status, answering)
         while True:
             chunk = await connection.read()
             is_last = connection.is_complete  # asked before sending: more may come while the caller is slow

@@ -5,6 +5,7 @@
 - Headers are limited in number and size (431).
 - An offer to change the protocol (`Upgrade: h2c`, say, which Java's client makes with every request) is not taken
   up, and its request is an ordinary one (RFC 9110 §7.8); uvicorn loses its body.
+- The offer of a WebSocket is passed on (`websocket.py`): the proxy gets the bare connection if the upstream agrees.
 - The proxy gets the request target as it was written, and is told at once when the caller leaves.
 """
 
@@ -15,9 +16,11 @@ from collections import deque
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from .proxy import CALLER, TARGET
+from .websocket import UPGRADE
 
 HEADER_COUNT = 100
 HEADER_BYTES = 65_536
@@ -31,6 +34,8 @@ class ServerProtocol(HttpToolsProtocol):
     _is_reading_headers = False
     _is_too_large = False
     _is_offer = False
+    _is_websocket = False
+    _early = b""
     _header_bytes = 0
     _unfinished_bytes = 0
 
@@ -39,12 +44,18 @@ class ServerProtocol(HttpToolsProtocol):
         self._cycles: deque[RequestResponseCycle] = deque()  # the request that is answered, and those that wait
 
     def data_received(self, data: bytes) -> None:
+        if self._is_websocket:
+            self._heard_early(data)
+            return
         was_reading_headers = self._is_reading_headers
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
-            self._read_again_without_offer(data[offer.args[0] :])
+            if self._is_websocket:
+                self._heard_early(data[offer.args[0] :])
+            else:
+                self._read_again_without_offer(data[offer.args[0] :])
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
         if was_reading_headers and self._is_reading_headers:
@@ -52,6 +63,20 @@ class ServerProtocol(HttpToolsProtocol):
             if self._unfinished_bytes > HEADER_BYTES and not self.transport.is_closing():
                 self._is_too_large = True
                 self.send_400_response("")
+
+    def _heard_early(self, data: bytes) -> None:
+        """What the caller says before the upstream has agreed."""
+        self._early += data
+        if len(self._early) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+
+    def hand_over(self) -> tuple[asyncio.Transport, bytes]:
+        """The bare connection, and what came on it already. Nothing else here may be used any more."""
+        self._cycles[0].disconnected = True  # its answer is no longer uvicorn's business
+        self.connections.discard(self)
+        self.task = None
+        self.flow.resume_reading()
+        return self.transport, self._early
 
     def _read_again_without_offer(self, rest: bytes) -> None:
         """A parser that met an offer takes what follows for another protocol: a new one gets the head without it."""
@@ -80,13 +105,15 @@ class ServerProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._is_reading_headers = False
         self._is_offer = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
-        if self._is_offer:
+        self._is_websocket = self._is_offer and self._is_websocket_offer()
+        if self._is_offer and not self._is_websocket:
             return
         if sum(name == b"host" for name, _ in self.headers) > 1:
             raise ValueError("a second Host could mean another site to whoever reads it (RFC 9112 §3.2)")
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope[CALLER] = self
         scope[TARGET] = self.url
+        scope[UPGRADE] = self._is_websocket
         super().on_headers_complete()
         self._cycles.append(self.cycle)
 
@@ -94,8 +121,19 @@ class ServerProtocol(HttpToolsProtocol):
         self._cycles.popleft()
         super().on_response_complete()
 
+    def _is_websocket_offer(self) -> bool:
+        """RFC 6455 §4.1: a GET without a body, on a connection that nothing waits on."""
+        names = dict(self.headers)
+        has_body = b"content-length" in names or b"transfer-encoding" in names
+        return (
+            self.parser.get_method() == b"GET"
+            and names.get(b"upgrade", b"").lower() == b"websocket"
+            and not has_body
+            and not self._cycles
+        )
+
     def on_message_complete(self) -> None:
-        if not self._is_offer:
+        if not self._is_offer or self._is_websocket:
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

@@ -31,6 +31,8 @@ class Request:
     is_head: bool
     is_replayable: bool
     """A safe method that was sent whole: it may be sent again if a kept connection turns out to be dead."""
+    is_upgrade: bool = False
+    """It asks for another protocol: a 101 is an answer, and the connection is handed over after it."""
 
 
 class Connection(asyncio.Protocol):
@@ -55,14 +57,16 @@ class Connection(asyncio.Protocol):
         self._first_byte_seconds = math.inf
         self.idle_seconds = math.inf
         self.idle_since = 0.0
-        self._prepare(is_head=False)
+        self._prepare(is_head=False, is_upgrade=False)
 
-    def _prepare(self, *, is_head: bool) -> None:
+    def _prepare(self, *, is_head: bool, is_upgrade: bool) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.error: UpstreamError | None = None
         self.is_complete = False
         self._is_head = is_head
+        self._is_upgrade = is_upgrade
+        self.is_upgraded = False
         self._has_head = False
         self._is_interim = False
         self._is_delimited = False
@@ -78,7 +82,7 @@ class Connection(asyncio.Protocol):
     # --- the exchange, as the proxy sees it
 
     def start(self, request: Request, first_byte_seconds: float, idle_seconds: float) -> None:
-        self._prepare(is_head=request.is_head)
+        self._prepare(is_head=request.is_head, is_upgrade=request.is_upgrade)
         self._is_idle = False
         self.has_answer_bytes = False
         self._first_byte_seconds = first_byte_seconds
@@ -140,6 +144,13 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def hand_over(self) -> tuple[asyncio.Transport, bytes]:
+        """After a 101: the bare connection, and what came on it already. Nothing else here may be used any more."""
+        if self._transport is None or not self.is_open:
+            raise AnswerCut("the connection ended with its 101")
+        transport, self._transport, self.is_open, self.deadline = self._transport, None, False, math.inf
+        return transport, b"".join(self._chunks)
+
     def rest(self) -> bool:
         """Become idle. False if this connection cannot carry another exchange, or is idle already."""
         if not (self.is_open and self.is_complete and self.is_request_sent) or self._must_close or self._is_surplus:
@@ -175,10 +186,16 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self.has_answer_bytes = True
+        if self.is_upgraded:
+            self._chunks.append(data)
+            return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._malformed("it changes the protocol unasked")
+        except httptools.HttpParserUpgrade as upgrade:
+            if self.is_upgraded:
+                self._chunks.append(data[upgrade.args[0] :])
+            else:
+                self._malformed("it changes the protocol unasked")
         except httptools.HttpParserError as error:
             self._malformed(str(error))
         if self._has_head:
@@ -232,6 +249,9 @@ class Connection(asyncio.Protocol):
         self.status = self._parser.get_status_code()
         if not 100 <= self.status <= 599:
             raise ValueError(f"its status is {self.status}")
+        if self.status == 101 and self._is_upgrade:
+            self.is_upgraded = self._has_head = True
+            return
         if self.status < 200:
             self._is_interim = True  # RFC 9110 §15.2; ASGI has no way to pass it on
             self.headers = []
