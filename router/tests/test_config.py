@@ -114,7 +114,7 @@ def test_a_wrong_table_is_named_with_its_cure(text: str, expected: str) -> None:
             (
                 'upstreams.legacy, conections: there is no such field. Did you mean "connections"? Known are: '
                 "url, identity, chunked_requests, connections, connect_seconds, first_byte_seconds, idle_seconds, "
-                "keep_seconds"
+                "websocket_idle_seconds, keep_seconds"
             ),
         ),
         (
