@@ -21,6 +21,7 @@ from .monolith import open_monolith
 from .provider import open_provider
 from .service import Service, caller_of
 from .settings import Settings, read_settings
+from .shadow import Shadow
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +61,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(Refusal, _refusal)
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_middleware(Envelope)
+    app.add_middleware(Shadow)
     return app
 
 
 class Envelope:
-    """The outermost layer: the headers of every answer, and an end for every way in which there is none."""
+    """Around the whole application: the headers of every answer, and an end for every way in which there is none."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -52,20 +52,21 @@ class Call:
 @asynccontextmanager
 async def audited(database: Database, call: Call) -> AsyncIterator[None]:
     """Whatever happens inside, one row says how it went."""
-    outcome = "aborted"  # cancelled, or closed before its end: the caller left
-    try:
-        yield
-        outcome = "ok"
-    except ProviderError as error:
-        outcome = error.outcome
-        if isinstance(error, Failed):
-            logger.warning("The provider failed: %s.", error.reason)
-        raise
-    except Exception:
-        outcome = "failed"
-        raise
-    finally:
-        await _written(database, call.row(outcome))
+    with database.writer.promised(tables.call):
+        outcome = "aborted"  # cancelled, or closed before its end: the caller left
+        try:
+            yield
+            outcome = "ok"
+        except ProviderError as error:
+            outcome = error.outcome
+            if isinstance(error, Failed):
+                logger.warning("The provider failed: %s.", error.reason)
+            raise
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            await _written(database, call.row(outcome))
 
 
 async def _written(database: Database, row: dict[str, Any]) -> None:

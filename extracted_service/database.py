@@ -1,18 +1,56 @@
 """The monolith's database: one engine that the database itself keeps from writing, and one that inserts."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import event, text
+from sqlalchemy import Table, UpdateBase, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from .errors import NotReady
 from .settings import Settings
+from .shadow import Writes
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Inserts. With `shadow_writes` nothing is kept: each transaction is rolled back, and counted by table."""
+
+    engine: AsyncEngine
+    shadow_writes: Writes | None = None
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction, which ends with the block."""
+        if self.shadow_writes is None:
+            async with self.engine.begin() as connection:
+                yield connection
+            return
+        written = Writes()
+        async with self.engine.connect() as connection, connection.begin() as transaction:
+            event.listen(connection.sync_connection, "after_execute", _counting(written))
+            yield connection
+            await transaction.rollback()
+        self.shadow_writes.update(written)
+
+    @contextmanager
+    def promised(self, table: Table) -> Iterator[None]:
+        """Counts a write that comes at the end of the block, whatever happens in it.
+
+        A stream's headers are gone before its audit row is written; the report in them knows of it all the same.
+        """
+        promise = Writes({table.name: 1})
+        if self.shadow_writes is not None:
+            self.shadow_writes.update(promise)
+        try:
+            yield
+        finally:
+            if self.shadow_writes is not None:
+                self.shadow_writes.subtract(promise)
 
 
 @dataclass(frozen=True)
@@ -20,7 +58,11 @@ class Database:
     """Borrow a connection for a short visit and give it back before anything slow happens."""
 
     reader: AsyncEngine
-    writer: AsyncEngine
+    writer: Writer
+
+    def shadow(self, writes: Writes) -> "Database":
+        """The same database, in which nothing is kept and `writes` tells what would have been."""
+        return replace(self, writer=Writer(self.writer.engine, writes))
 
     async def check(self) -> None:
         try:
@@ -34,12 +76,20 @@ class Database:
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """Both engines for the life of the process; no connection is made before the first query."""
-    database = Database(_engine(settings, read_only=True), _engine(settings, read_only=False))
+    database = Database(_engine(settings, read_only=True), Writer(_engine(settings, read_only=False)))
     try:
         yield database
     finally:
         await database.reader.dispose()
-        await database.writer.dispose()
+        await database.writer.engine.dispose()
+
+
+def _counting(written: Writes) -> Any:
+    def after_execute(_connection: Any, statement: Any, *_: Any) -> None:
+        if isinstance(statement, UpdateBase) and isinstance(statement.table, Table):
+            written[statement.table.name] += 1
+
+    return after_execute
 
 
 def _engine(settings: Settings, *, read_only: bool) -> AsyncEngine:

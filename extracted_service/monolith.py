@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from . import shadow
 from .errors import CommandFailed
 from .identity import HEADER
 from .settings import Settings
@@ -26,19 +27,25 @@ class Monolith:
 
     client: httpx.AsyncClient
     timeout_seconds: float  # of a whole command
+    shadow_writes: shadow.Writes | None = None  # of a shadow: the monolith rolls its commands back, and says what
 
     async def set_triage(self, identity: str, ticket_id: int, category: str, priority: str) -> None:
         """Write a verdict to a ticket of the organisation that the identity names."""
         await self._commanded(identity, f"internal/tickets/{ticket_id}/triage", category=category, priority=priority)
 
     async def _commanded(self, identity: str, path: str, **said: str) -> None:
+        headers = {HEADER: identity} | ({} if self.shadow_writes is None else {"Baggage": shadow.BAGGAGE})
         try:
             async with asyncio.timeout(self.timeout_seconds):
-                answer = await self.client.post(path, json=said, headers={HEADER: identity})
+                answer = await self.client.post(path, json=said, headers=headers)
         except (httpx.HTTPError, TimeoutError) as error:
             raise _failed(f"no answer ({type(error).__name__})") from error
         if answer.status_code != httpx.codes.NO_CONTENT:
             raise _failed(f"it answered {answer.status_code}")
+        if self.shadow_writes is not None:
+            if shadow.HEADER not in answer.headers:
+                raise _failed("it does not know shadow copies, and kept what one had it write")
+            self.shadow_writes.update(shadow.reported(answer.headers[shadow.HEADER]))
 
 
 @asynccontextmanager

@@ -30,11 +30,17 @@ from .running import Running
 from .test_happy_path import test_a_reply_is_streamed_in_the_monoliths_bytes as test_a_reply_is_streamed
 from .test_happy_path import test_a_summary_is_answered_in_the_monoliths_bytes as test_a_summary_is_answered
 from .test_happy_path import test_the_audit_row_stands_before_the_caller_reads_done as test_the_audit_row_stands_in_time
+from .test_shadow import test_a_copy_queues_no_job as test_a_copy_queues_no_job
+from .test_shadow import test_a_streams_header_tells_of_the_audit_row_that_is_still_to_come as test_a_copied_stream
+from .test_shadow import test_a_summary_has_an_id_and_is_not_kept as test_a_copied_summary
 from .test_streams import test_a_summary_whose_caller_left_is_not_stored as test_a_summary_of_a_leaver_is_not_stored
 from .test_streams import test_no_connection_is_held_while_the_provider_speaks as test_no_connection_is_held
 from .test_streams import test_the_provider_is_left_when_the_caller_leaves_between_chunks as test_a_leaver_is_audited
 
 __all__ = [
+    "test_a_copied_stream",
+    "test_a_copied_summary",
+    "test_a_copy_queues_no_job",
     "test_a_leaver_is_audited",
     "test_a_reply_is_streamed",
     "test_a_summary_is_answered",
@@ -62,7 +68,7 @@ def role_url(postgresql_url: str, tmp_path_factory: pytest.TempPathFactory) -> s
 @pytest.fixture
 def start(start: Callable[..., Running], role_url: str, postgresql_url: str) -> Callable[..., Running]:
     """As ever, with empty tables; what the tests look at themselves, they see as the owner."""
-    execute(postgresql_url, "TRUNCATE assistant_summary, assistant_call RESTART IDENTITY")
+    execute(postgresql_url, "TRUNCATE assistant_summary, assistant_call, assistant_job RESTART IDENTITY")
     return lambda **changes: replace(start(database_url=role_url, **changes), database_url=postgresql_url)
 
 
