@@ -3,7 +3,7 @@
 import socket
 from dataclasses import dataclass
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 OFFSETS = {"router": 0, "legacy": 1, "extracted": 2, "identity": 3, "provider": 20, "postgres": 32}
 BACKLOG = 128
@@ -47,7 +47,7 @@ def holder_of(port: int) -> str | None:
     except (psutil.AccessDenied, OSError):
         return None
     for connection in connections:
-        listens = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+        listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
         if listens and connection.pid:
             try:
                 return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
