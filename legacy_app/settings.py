@@ -37,6 +37,14 @@ def seconds(name: str, default: str) -> float:
     return value
 
 
+def http_url(name: str) -> str:
+    """Empty, or an address that is never repeated in a message: it may hold a password."""
+    written = os.environ.get(name, "").rstrip("/")
+    if written and not written.startswith(("http://", "https://")):
+        raise ImproperlyConfigured(f"{name} must be an address like http://127.0.0.1:8002, or empty.")
+    return written
+
+
 def whole_number(name: str, default: str) -> int:
     written = os.environ.get(name) or default
     if not (written.isascii() and written.isdigit() and len(written) < 16):
@@ -93,6 +101,13 @@ IDENTITY_PRIVATE_KEY_FILE = os.environ.get("IDENTITY_PRIVATE_KEY_FILE", "")
 # The service that may give commands, by its name as an upstream of the router.
 IDENTITY_AUDIENCE = os.environ.get("IDENTITY_AUDIENCE") or "assistant"
 
+# The extracted service, for pages and jobs that need a summary; empty: they ask the provider themselves.
+ASSISTANT_URL = http_url("ASSISTANT_URL")
+if ASSISTANT_URL and not IDENTITY_PRIVATE_KEY_FILE:
+    raise ImproperlyConfigured(
+        "ASSISTANT_URL needs IDENTITY_PRIVATE_KEY_FILE: the service believes only identities signed with that key."
+    )
+
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -107,6 +122,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "legacy_app.shadow.ShadowMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "legacy_app.identity.sessions.SessionMiddleware",

@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from legacy_app.assistant import views
+from legacy_app.assistant import pages, views
 
 urlpatterns = [
+    path("tickets/<int:pk>/summarise/", pages.summarise, name="summarise-ticket"),
     path("api/tickets/<int:pk>/summary", views.summary, name="ticket-summary"),
     path("api/tickets/<int:pk>/reply", views.reply, name="ticket-reply"),
     path("api/tickets/<int:pk>/triage", views.triage, name="ticket-triage"),

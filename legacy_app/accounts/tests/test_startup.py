@@ -47,6 +47,18 @@ def run(command, tmp_path, **environment):
             {"LLM_TIMEOUT_SECONDS": "long"},
             "LLM_TIMEOUT_SECONDS is 'long': write a number of seconds above 0, like 60.",
         ),
+        (
+            {"LLM_DAILY_TOKENS": "-1"},
+            "LLM_DAILY_TOKENS is '-1': write a whole number from 0, like 2000000.",
+        ),
+        (
+            {"ASSISTANT_URL": "user:hush@127.0.0.1:8002"},
+            "ASSISTANT_URL must be an address like http://127.0.0.1:8002, or empty.",
+        ),
+        (
+            {"ASSISTANT_URL": "http://127.0.0.1:8002"},
+            "ASSISTANT_URL needs IDENTITY_PRIVATE_KEY_FILE: the service believes only identities signed with that key.",
+        ),
     ],
 )
 @pytest.mark.parametrize("command", [[*MANAGE, "check"], SERVE], ids=["manage", "serve"])

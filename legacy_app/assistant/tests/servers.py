@@ -95,6 +95,11 @@ def rows(database: Path, query: str) -> list[tuple]:
         return connection.execute(query).fetchall()
 
 
+def change(database: Path, statement: str) -> None:
+    with closing(sqlite3.connect(database, timeout=5)) as connection, connection:
+        connection.execute(statement)
+
+
 def eventually(true: Callable[[], object]) -> None:
     until = time.monotonic() + DEADLINE_SECONDS
     while not true():
