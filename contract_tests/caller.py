@@ -73,10 +73,14 @@ class Agent:
         return self._client.cookies.get("csrftoken") or ""
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Got:
-        """With the CSRF token, unless `headers` say otherwise; an empty value there leaves the header out."""
+        """With the CSRF token, unless `headers` say otherwise; an empty value there leaves the header out.
+
+        The path goes out as it is written: httpx would tidy it up.
+        """
         sent = {"X-CSRFToken": self.csrf_token} | (headers or {})
         sent = {name: value for name, value in sent.items() if value}
-        return Got.of(self._client.request(method, path, content=body, headers=sent))
+        target = {"target": path.encode("ascii")}
+        return Got.of(self._client.request(method, "/", content=body, headers=sent, extensions=target))
 
     def get(self, path: str) -> Any:
         answer = self._client.get(path)

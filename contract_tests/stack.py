@@ -56,6 +56,10 @@ class Stack:
         found: list[dict[str, Any]] = httpx.get(f"{self.provider}/sandbox/calls").json()["calls"]
         return found
 
+    def fault(self, kind: str, **details: Any) -> None:
+        """What the provider does wrong with the next call, unless `details` narrow it down (see sandbox/README.md)."""
+        httpx.post(f"{self.provider}/sandbox/faults", json={"kind": kind, **details}).raise_for_status()
+
     def forget_calls(self) -> None:
         httpx.delete(f"{self.provider}/sandbox/calls").raise_for_status()
 
