@@ -2,7 +2,8 @@
 
 - Request trailers never become headers: uvicorn 0.54 appends them to the scope, so that a caller could add
   `X-Forwarded-For` or `Cookie` after the fact.
-- Headers are limited in number and size (431).
+- Headers are limited in number and size (431), and in the time they take to arrive (408).
+- A request body that stalls ends its connection, unless it is the upstream that lets it wait.
 - An offer to change the protocol (`Upgrade: h2c`, say, which Java's client makes with every request) is not taken
   up, and its request is an ordinary one (RFC 9110 §7.8); uvicorn loses its body.
 - The offer of a WebSocket is passed on (`websocket.py`): the proxy gets the bare connection if the upstream agrees.
@@ -12,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from typing import Any
 
@@ -25,6 +27,12 @@ from .websocket import UPGRADE
 HEADER_COUNT = 100
 HEADER_BYTES = 65_536
 """All header names and values of one request together."""
+HEAD_SECONDS = 20.0
+"""From connecting, or from the first byte of a further request, until the last header."""
+BODY_IDLE_SECONDS = 60.0
+"""Between two pieces of a request body."""
+LOOK_SECONDS = 2.5
+"""How often each connection looks at its deadline: one timer for its life instead of one for each request."""
 
 
 class ServerProtocol(HttpToolsProtocol):
@@ -32,6 +40,7 @@ class ServerProtocol(HttpToolsProtocol):
 
     task: asyncio.Task[Any] | None = None
     _is_reading_headers = False
+    _is_reading_body = False
     _is_too_large = False
     _is_offer = False
     _is_websocket = False
@@ -42,12 +51,30 @@ class ServerProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._cycles: deque[RequestResponseCycle] = deque()  # the request that is answered, and those that wait
+        self._deadline = self.loop.time() + HEAD_SECONDS
+        self._look()
+
+    def _look(self) -> None:
+        """Until the caller has said all of a request, they have a deadline."""
+        now = self.loop.time()
+        if self.flow.read_paused:
+            self._deadline = max(self._deadline, now + BODY_IDLE_SECONDS)  # it is we who let them wait
+        if self._cycles and not self._is_reading_body:
+            self._deadline = max(self._deadline, now + HEAD_SECONDS)  # an answer is under way: that is not cut
+        if self._deadline > now:
+            self._timer = self.loop.call_later(LOOK_SECONDS, self._look)
+            return
+        if not self._cycles:
+            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self._is_websocket:
             self._heard_early(data)
             return
         was_reading_headers = self._is_reading_headers
+        if self._is_reading_body:
+            self._deadline = self.loop.time() + BODY_IDLE_SECONDS
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
@@ -74,6 +101,7 @@ class ServerProtocol(HttpToolsProtocol):
         """The bare connection, and what came on it already. Nothing else here may be used any more."""
         self._cycles[0].disconnected = True  # its answer is no longer uvicorn's business
         self.connections.discard(self)
+        self._timer.cancel()
         self.task = None
         self.flow.resume_reading()
         return self.transport, self._early
@@ -90,6 +118,7 @@ class ServerProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._is_offer = False
         self._is_reading_headers = True
+        self._deadline = self.loop.time() + HEAD_SECONDS
         self._header_bytes = 0
         self._unfinished_bytes = 0
 
@@ -116,6 +145,8 @@ class ServerProtocol(HttpToolsProtocol):
         scope[UPGRADE] = self._is_websocket
         super().on_headers_complete()
         self._cycles.append(self.cycle)
+        self._is_reading_body = True
+        self._deadline = self.loop.time() + BODY_IDLE_SECONDS
 
     def on_response_complete(self) -> None:
         self._cycles.popleft()
@@ -133,6 +164,8 @@ class ServerProtocol(HttpToolsProtocol):
         )
 
     def on_message_complete(self) -> None:
+        self._is_reading_body = False
+        self._deadline = math.inf
         if not self._is_offer or self._is_websocket:
             super().on_message_complete()
 
@@ -146,6 +179,7 @@ class ServerProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
         for cycle in self._cycles:
             cycle.disconnected = True  # uvicorn tells only the latest, and logs the others as faults of ours
         super().connection_lost(exc)

@@ -1,11 +1,13 @@
-"""What the server adds to uvicorn's: trailers stay trailers, heads have limits, upgrades that nobody made are none."""
+"""What the server adds to uvicorn's: trailers stay trailers, heads and bodies have limits, offers are only offers."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
+from .. import server
 from ..server import HEADER_BYTES, HEADER_COUNT
 from .conftest import Front
 from .wire import OK, Talk, always, caller, once, until
@@ -182,3 +184,91 @@ async def test_an_answer_that_is_cut_with_requests_waiting_in_line_is_logged_onc
     await until(lambda: not router.state.tasks)
     (record,) = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
     assert record.getMessage().startswith("AnswerCut GET")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(server, "BODY_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(server, "LOOK_SECONDS", 0.02)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("beginning", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: h\r\n"])
+async def test_a_caller_who_never_finishes_the_head_is_told_so_and_closed(front: Front, beginning: bytes) -> None:
+    router, legacy = await front(always(OK))
+    async with caller(router.port) as me:
+        await me.send(beginning)
+
+        assert (await me.answer()).status == 408
+        assert await me.ended() == b""
+    assert legacy.connections == 0
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_headers_that_trickle_in_do_not_win_time(front: Front) -> None:
+    router, _ = await front(always(OK))
+    async with caller(router.port) as me:
+        sending = asyncio.create_task(_trickle(me.send))
+
+        assert (await me.answer()).status == 408
+        sending.cancel()
+
+
+async def _trickle(send: Callable[[bytes], Awaitable[None]]) -> None:
+    for byte in b"GET / HTTP/1.1\r\nX: " + b"a" * 1000:
+        await send(bytes([byte]))
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_body_that_stalls_ends_the_callers_and_the_upstreams_connection(front: Front) -> None:
+    router, legacy = await front(always(OK))
+    async with caller(router.port) as me:
+        await me.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nab")
+
+        assert await me.ended() == b""
+    await until(lambda: not legacy.open and not router.state.tasks)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_slow_answer_is_no_fault_of_the_callers(front: Front) -> None:
+    async def slow(talk: Talk) -> None:
+        await talk.request()
+        await asyncio.sleep(0.6)
+        await talk.send(OK)
+
+    router, _ = await front(slow)
+
+    got = await router.ask(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+
+    assert got.status == 200
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_body_that_the_upstream_lets_wait_is_no_fault_of_the_callers(front: Front) -> None:
+    async def reading_late(talk: Talk) -> None:
+        await talk.head()
+        await asyncio.sleep(0.8)
+        await talk.reader.readexactly(8_000_000)
+        await talk.send(OK)
+
+    router, _ = await front(reading_late)
+
+    got = await router.ask(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8000000\r\n\r\n" + bytes(8_000_000))
+
+    assert got.status == 200
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_half_a_next_request_does_not_cut_the_answer_before_it(front: Front) -> None:
+    async def slow(talk: Talk) -> None:
+        await talk.request()
+        await asyncio.sleep(0.6)
+        await talk.send(OK)
+
+    router, _ = await front(slow)
+    async with caller(router.port) as me:
+        await me.send(GET + b"GET / HTTP")
+
+        assert (await me.answer()).status == 200
