@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from legacy_app.assistant.errors import Busy, ProviderError, TimedOut
 from legacy_app.assistant.models import Call
 from legacy_app.assistant.provider import Completion, Embeddings, Finished, Usage
+from legacy_app.shadow import promised
 
 
 @dataclass
@@ -25,23 +26,24 @@ class Record:
 def recorded(kind: str, user, *, model: str, ticket=None) -> Iterator[Record]:
     """Write the row when the block ends, also when the caller has left (GeneratorExit)."""
     record, outcome, started = Record(model), Call.Outcome.OK, time.monotonic()
-    try:
-        yield record
-    except BaseException as error:
-        outcome = _outcome(error)
-        raise
-    finally:
-        Call.objects.create(
-            organisation_id=user.organisation_id,
-            user=user,
-            ticket=ticket,
-            kind=kind,
-            model=record.model,
-            outcome=outcome,
-            prompt_tokens=record.usage.prompt_tokens,
-            completion_tokens=record.usage.completion_tokens,
-            duration_ms=round((time.monotonic() - started) * 1000),
-        )
+    with promised(Call):
+        try:
+            yield record
+        except BaseException as error:
+            outcome = _outcome(error)
+            raise
+        finally:
+            Call.objects.create(
+                organisation_id=user.organisation_id,
+                user=user,
+                ticket=ticket,
+                kind=kind,
+                model=record.model,
+                outcome=outcome,
+                prompt_tokens=record.usage.prompt_tokens,
+                completion_tokens=record.usage.completion_tokens,
+                duration_ms=round((time.monotonic() - started) * 1000),
+            )
 
 
 def _outcome(error: BaseException) -> Call.Outcome:

@@ -9,10 +9,7 @@ from django.contrib.sessions.middleware import SessionMiddleware as DjangoSessio
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.cache import patch_vary_headers
 
-
-def is_shadow(baggage: str) -> bool:
-    """Whether this W3C baggage header (https://www.w3.org/TR/baggage/) marks a shadow copy."""
-    return any(_entry(member) == ("strangler.role", "shadow") for member in baggage.split(","))
+from legacy_app.shadow import is_shadow
 
 
 class SessionMiddleware(DjangoSessionMiddleware):
@@ -46,8 +43,3 @@ def frozen(store: type[SessionBase]) -> type[SessionBase]:
 
     Frozen.__qualname__ = store.__qualname__  # Django salts the signature of a session with it
     return Frozen
-
-
-def _entry(member: str) -> tuple[str, str]:
-    key, _, value = member.split(";")[0].partition("=")
-    return key.strip(), value.strip()

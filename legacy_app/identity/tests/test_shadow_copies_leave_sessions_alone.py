@@ -3,8 +3,6 @@
 import pytest
 from django.contrib.sessions.models import Session
 
-from legacy_app.identity.sessions import is_shadow
-
 MARKED = {"baggage": "strangler.role=shadow"}
 
 
@@ -19,21 +17,6 @@ def _middleware(settings):
 
 def rows():
     return list(Session.objects.values_list("session_key", "session_data", "expire_date"))
-
-
-@pytest.mark.parametrize(
-    ("baggage", "shadow"),
-    [
-        ("strangler.role=shadow", True),
-        ("a=1, strangler.role = shadow ;p=q,b=2", True),
-        ("strangler.role=primary", False),
-        ("x.strangler.role=shadow", False),
-        ("strangler.role", False),
-        ("", False),
-    ],
-)
-def test_the_mark_is_one_entry_of_the_baggage(baggage, shadow):
-    assert is_shadow(baggage) is shadow
 
 
 def test_a_copy_is_signed_in_like_its_original(lumen, sign_in):
