@@ -4,6 +4,8 @@ import argparse
 
 import uvicorn
 
+from .telemetry import LOGGING
+
 KEEP_ALIVE_SECONDS = 75  # well above the time for which the router keeps an idle connection
 
 
@@ -20,6 +22,7 @@ def main() -> None:
         host=options.host,
         port=options.port,
         access_log=options.access_log,
+        log_config=LOGGING,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )

@@ -1,6 +1,7 @@
 """The application: settings in, FastAPI out."""
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,15 +23,16 @@ from .provider import open_provider
 from .service import Service, caller_of
 from .settings import Settings, read_settings
 from .shadow import Shadow
+from .telemetry import OFF, Telemetry, note_caller_left, note_failure, open_telemetry
 
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, telemetry: Telemetry = OFF) -> FastAPI:
     """The application; without settings it reads the environment, or ends the process with what is wrong there."""
     if settings is None:
         try:
-            return create_app(read_settings())
+            return create_app(read_settings(), open_telemetry(os.environ))
         except SettingsError as error:
             raise SystemExit(f"The assistant service cannot start.\n{error}") from None
 
@@ -40,11 +42,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def life(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with (
             open_database(settings) as database,
-            open_provider(settings) as provider,
-            open_monolith(settings) as monolith,
+            open_provider(settings, telemetry) as provider,
+            open_monolith(settings, telemetry) as monolith,
         ):
             allowance = Allowance(database, settings.llm_daily_tokens)
-            yield {"service": Service(verifier, database, provider, allowance, monolith)}
+            yield {"service": Service(verifier, database, provider, allowance, monolith, telemetry)}
+        telemetry.close()
 
     app = FastAPI(
         title="Helpdesk assistant",
@@ -62,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_middleware(Envelope)
     app.add_middleware(Shadow)
+    telemetry.instrument_app(app)
     return app
 
 
@@ -91,8 +95,10 @@ class Envelope:
         try:
             await self.app(scope, receive, send_with_headers)
         except (CallerLeft, ClientDisconnect):
+            note_caller_left()
             return
-        except StreamCut:
+        except StreamCut as cut:
+            note_failure(cut.__cause__)
             # To return before the body is complete makes the server close the connection, without the last
             # chunk; to raise would do the same, and put a traceback of something expected into its log.
             return

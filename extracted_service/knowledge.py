@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 
-from . import chats, documents, jobs, prompts
+from . import chats, documents, jobs, prompts, tables
 from .answers import JsonAnswer
 from .calls import Call, audited
 from .documents import AskForm, JobAnswer, SearchAnswer, SearchForm
@@ -90,7 +90,11 @@ async def _found(kind: str, service: Service, caller: Caller, query: str, limit:
     async with audited(service.database, call):
         embeddings = await service.provider.embed([query], until)
         call.ended(embeddings)
-    return await nearest(service.database, caller.organisation, embeddings.vectors[0], limit)
+    searched = {"db.system.name": service.database.reader.dialect.name, "db.collection.name": tables.passage.name}
+    with service.telemetry.span("search knowledge_passage", searched) as span:
+        hits = await nearest(service.database, caller.organisation, embeddings.vectors[0], limit)
+        span.set_attribute("db.response.returned_rows", len(hits))
+    return hits
 
 
 async def _answered(service: Service, caller: Caller, question: str) -> AsyncGenerator[bytes]:

@@ -15,6 +15,7 @@ from . import shadow
 from .errors import CommandFailed
 from .identity import HEADER
 from .settings import Settings
+from .telemetry import Telemetry
 
 MOST_COMMANDS = 100  # at once; others wait for their turn, within the timeout
 
@@ -49,7 +50,7 @@ class Monolith:
 
 
 @asynccontextmanager
-async def open_monolith(settings: Settings) -> AsyncIterator[Monolith]:
+async def open_monolith(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Monolith]:
     """One client for the life of the process. It keeps no connection: the monolith's workers close theirs anyway."""
     async with httpx.AsyncClient(
         base_url=settings.legacy_url,
@@ -57,6 +58,7 @@ async def open_monolith(settings: Settings) -> AsyncIterator[Monolith]:
         limits=httpx.Limits(max_connections=MOST_COMMANDS, max_keepalive_connections=0),
         trust_env=False,  # no proxy of the environment may see an identity
     ) as client:
+        telemetry.instrument_client(client)
         yield Monolith(client, settings.legacy_timeout_seconds)
 
 

@@ -21,7 +21,9 @@ from .errors import Busy, Failed, ProviderError, TimedOut
 from .places import Places
 from .retries import Budget, Retries, Setback, is_transient
 from .settings import Settings
+from .spans import CHAT, EMBEDDINGS, ModelCall, ModelCalls
 from .sse import Event, EventParser
+from .telemetry import OFF, Telemetry
 
 LARGEST_ANSWER_BYTES = 16_777_216
 LARGEST_REFUSAL_BYTES = 65_536
@@ -52,26 +54,40 @@ class Provider:
     """
 
     def __init__(
-        self, client: httpx.AsyncClient, models: Models, deadlines: Deadlines, retries: Retries, places: Places
+        self,
+        client: httpx.AsyncClient,
+        models: Models,
+        deadlines: Deadlines,
+        retries: Retries,
+        places: Places,
+        telemetry: Telemetry = OFF,
     ) -> None:
         self.models = models
         self._client = client
         self._deadlines = deadlines
         self._retries = retries
         self._places = places
+        self._calls = ModelCalls(telemetry)
 
     def deadline(self) -> float:
         """When a call that begins now has to end, on the event loop's clock."""
         return _now() + self._deadlines.total
 
     async def complete(self, request: Mapping[str, Any], until: float | None = None) -> Completion:
-        return completions.completion(await self._answered("chat/completions", request, until), self.models.chat)
+        with self._calls.begin(CHAT, self.models.chat) as call, call.current():
+            content = await self._answered("chat/completions", request, until)
+            completion = completions.completion(content, self.models.chat)
+            call.answered(completion.finish.model, completion.finish.usage, completion.finish.finish_reason)
+        return completion
 
     async def embed(self, texts: Sequence[str], until: float | None = None) -> Embeddings:
         """One vector of DIMENSIONS numbers per text, in the order of the texts."""
         request = {"model": self.models.embedding, "input": list(texts), "dimensions": DIMENSIONS}
-        content = await self._answered("embeddings", request, until)
-        return completions.embeddings(content, len(texts), self.models.embedding)
+        with self._calls.begin(EMBEDDINGS, self.models.embedding) as call, call.current():
+            content = await self._answered("embeddings", request, until)
+            embeddings = completions.embeddings(content, len(texts), self.models.embedding)
+            call.answered(embeddings.model, embeddings.usage)
+        return embeddings
 
     async def stream(self, request: Mapping[str, Any], until: float | None = None) -> AsyncGenerator[str | Finish]:
         """The text of each chunk as it comes ("" if it has none), at last the Finish.
@@ -80,14 +96,18 @@ class Provider:
         """
         body = {**request, "stream": True, "stream_options": {"include_usage": True}}
         reading = completions.Reading(self.models.chat)
-        async with aclosing(self._events(body, until)) as events:
-            async for event in events:
-                if event.data == "[DONE]":
-                    break
-                yield reading.text(event)
-            else:
-                raise Failed("its stream ended without [DONE]")
-        yield reading.finish()
+        with self._calls.begin(CHAT, self.models.chat, stream=True) as call:
+            async with aclosing(self._events(body, until, call)) as events:
+                async for event in events:
+                    call.chunk()
+                    if event.data == "[DONE]":
+                        break
+                    yield reading.text(event)
+                else:
+                    raise Failed("its stream ended without [DONE]")
+            finish = reading.finish()
+            call.answered(finish.model, finish.usage, finish.finish_reason)
+        yield finish
 
     async def _answered(self, path: str, body: Mapping[str, Any], until: float | None) -> bytes:
         end = self.deadline() if until is None else until
@@ -97,7 +117,7 @@ class Provider:
                 async with _closing(response):
                     return await _content(response)
 
-    async def _events(self, body: Mapping[str, Any], until: float | None) -> AsyncGenerator[Event]:
+    async def _events(self, body: Mapping[str, Any], until: float | None, call: ModelCall) -> AsyncGenerator[Event]:
         """No deadline is open across a yield: it would have to be closed by the task that opened it."""
         limits, parser = self._deadlines, EventParser()
         end = self.deadline() if until is None else until
@@ -106,7 +126,8 @@ class Provider:
             held.enter_context(_named_errors())
             async with asyncio.timeout_at(first_end):
                 await held.enter_async_context(self._places.taken())
-                response = await self._sent("chat/completions", body, first_end)
+                with call.current():
+                    response = await self._sent("chat/completions", body, first_end)
             async with _closing(response):
                 pieces, wait_until = response.aiter_bytes(), first_end
                 while True:
@@ -150,7 +171,7 @@ class Provider:
 
 
 @asynccontextmanager
-async def open_provider(settings: Settings) -> AsyncIterator[Provider]:
+async def open_provider(settings: Settings, telemetry: Telemetry = OFF) -> AsyncIterator[Provider]:
     """One provider, with one pool of connections, for the life of the process."""
     total = settings.llm_timeout_seconds
     deadlines = Deadlines(
@@ -170,9 +191,10 @@ async def open_provider(settings: Settings) -> AsyncIterator[Provider]:
         },
         timeout=httpx.Timeout(None, connect=settings.llm_connect_seconds),
     )
+    telemetry.instrument_client(client)
     async with client:
         models = Models(settings.llm_model, settings.llm_embedding_model)
-        yield Provider(client, models, deadlines, _retries(settings), _places(settings))
+        yield Provider(client, models, deadlines, _retries(settings), _places(settings), telemetry)
 
 
 def _retries(settings: Settings) -> Retries:

@@ -10,6 +10,7 @@ from .database import Database
 from .identity import Caller, Verifier
 from .monolith import Monolith
 from .provider import Provider
+from .telemetry import Telemetry
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Service:
     provider: Provider
     allowance: Allowance
     monolith: Monolith
+    telemetry: Telemetry
 
 
 def service_of(request: Request) -> Service:
