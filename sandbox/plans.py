@@ -11,7 +11,8 @@ from .processes import Plan
 from .provider import Settings
 
 HOST = "127.0.0.1"
-LLM_NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL", "LLM_EMBEDDING_MODEL")
+LLM_NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL", "LLM_EMBEDDING_MODEL", "LLM_DAILY_TOKENS")
+DAILY_TOKENS = 1_000_000_000  # per organisation: load is what the stage is for, and its tokens cost nothing
 LEGACY_WORKERS = 2  # synchronous ones: the point of the whole story
 
 
@@ -103,7 +104,8 @@ def manage(*arguments: str) -> tuple[str, ...]:
 def _common(layout: Layout) -> dict[str, str]:
     given = {name: os.environ[name] for name in LLM_NAMES if os.environ.get(name)}
     provider = {} if layout.real_provider else {"LLM_BASE_URL": f"{layout.url('provider')}/v1"}
-    return {"DATABASE_URL": layout.database_url, **given, **provider}
+    limit = {} if layout.real_provider else {"LLM_DAILY_TOKENS": str(DAILY_TOKENS)}
+    return {"DATABASE_URL": layout.database_url, **limit, **given, **provider}
 
 
 def _monolith(layout: Layout) -> dict[str, str]:

@@ -159,6 +159,18 @@ async def test_a_provider_that_stays_down_is_asked_three_times(sandbox: Sandbox,
     assert len(sandbox.calls()) == 3
 
 
+async def test_embeddings_have_the_same_second_chance(sandbox: Sandbox, provider: Provider) -> None:
+    sandbox.will("503", path="/v1/embeddings")
+
+    found = await provider.embed(["A lamp", "a box"])
+
+    assert [len(vector) for vector in found.vectors] == [256, 256]
+    assert [(call["path"], call["fault"]) for call in sandbox.calls()] == [
+        ("/v1/embeddings", "503"),
+        ("/v1/embeddings", None),
+    ]
+
+
 async def test_a_wait_that_the_provider_asks_for_is_kept(sandbox: Sandbox, provider: Provider) -> None:
     sandbox.will("429", retry_after="1")
 
