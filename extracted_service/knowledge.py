@@ -36,7 +36,7 @@ router = APIRouter(default_response_class=JsonAnswer)
     openapi_extra=documents.query(SearchForm),
     responses=documents.problems(400, 401, 403, 502, 503, 504),
 )
-@router.head("/api/search", include_in_schema=False)
+@router.api_route("/api/search", methods=["GET", "HEAD"], include_in_schema=False)  # answers; the one above describes
 async def search(request: Request, caller: Reader) -> JsonAnswer:
     """The articles that come nearest to what the query means, the best first."""
     service, form = service_of(request), filled_by_query(SearchForm, request)
@@ -78,7 +78,7 @@ async def reindex(request: Request, caller: Librarian) -> JsonAnswer:
     response_model=JobAnswer,
     responses=documents.problems(401, 403, 404),
 )
-@router.head(f"/api/articles/reindex/{{job_id:{DIGITS}}}", include_in_schema=False)
+@router.api_route(f"/api/articles/reindex/{{job_id:{DIGITS}}}", methods=["GET", "HEAD"], include_in_schema=False)
 async def reindex_status(request: Request, job_id: int, caller: Librarian) -> JsonAnswer:
     """How far a rebuild is."""
     job = await jobs.job_of(service_of(request).database, job_id, caller.organisation)

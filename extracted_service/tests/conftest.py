@@ -16,6 +16,7 @@ import pytest
 from extracted_service.app import create_app
 from extracted_service.settings import Settings
 
+from .articles import ARTICLES
 from .fake_provider import fake_provider
 from .identities import SigningKey
 from .postgresql import execute, running_postgresql
@@ -44,6 +45,7 @@ INSERT INTO tickets_comment (id, body, internal, created_at, author_id, ticket_i
     (2, 'The 40 W one.', FALSE, '2026-01-03 11:00:00.500000', NULL, 7),
     (3, 'Known batch fault.', TRUE, '2026-01-03 12:00:00', 3, 7);
 """
+ROWS += ARTICLES
 
 
 @pytest.fixture
@@ -116,26 +118,28 @@ def shared_service(
 def service(shared_service: Running) -> Running:
     """A service with the usual settings; nothing is left of what an earlier test did with it."""
     shared_service.provider.forget()
-    for table in ("assistant_summary", "assistant_call", "sqlite_sequence"):
+    shared_service.monolith.forget()
+    for table in ("assistant_summary", "assistant_call", "assistant_job", "sqlite_sequence"):
         shared_service.change(f"DELETE FROM {table}")  # noqa: S608
     return shared_service
 
 
 @contextmanager
 def _running(key: SigningKey, jwks_file: Path, database: Path, **changes: Any) -> Iterator[Running]:
-    with fake_provider() as provider:
+    with fake_provider() as provider, fake_provider() as monolith:
         settings = Settings(
             **{
                 "database_url": f"sqlite:///{database}",
                 "identity_jwks_file": jwks_file,
                 "llm_base_url": provider.url,
+                "legacy_url": monolith.url.removesuffix("/v1"),
                 "llm_timeout_seconds": 5,
                 "llm_attempts": 1,  # a script is played once; retries have tests of their own
                 **changes,
             }
         )
         with serving(create_app(settings)) as url:
-            yield Running(url, provider, key, str(settings.database_url))
+            yield Running(url, provider, key, str(settings.database_url), monolith)
 
 
 def _jwks_file(key: SigningKey, folder: Path) -> Path:

@@ -100,6 +100,13 @@ def completion(text: str, **changes: Any) -> bytes:
     return answer("200 OK", json.dumps(said | changes).encode(), "Content-Type: application/json")
 
 
+def embeddings(*vectors: list[float], **changes: Any) -> bytes:
+    """In reverse order: it is the index that says which text a vector belongs to."""
+    found = [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)][::-1]
+    said = {"model": "helpdesk-embed-2", "data": found, "usage": {"prompt_tokens": 3, "total_tokens": 3}}
+    return answer("200 OK", json.dumps(said | changes).encode(), "Content-Type: application/json")
+
+
 def data(payload: Any) -> bytes:
     """One streamed event, in one chunk of the transfer coding."""
     text = payload if isinstance(payload, str) else json.dumps(payload, ensure_ascii=False)

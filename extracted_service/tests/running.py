@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -26,6 +26,7 @@ class Running:
     provider: FakeProvider
     key: SigningKey
     database_url: str
+    monolith: FakeProvider = field(default_factory=FakeProvider)  # plays the one that takes commands just as well
 
     def client(self, **identity: Any) -> httpx.Client:
         """A caller whom the router has introduced."""
@@ -60,11 +61,11 @@ class Running:
         host, port = self.url.removeprefix("http://").split(":")
         return socket.create_connection((host, int(port)), timeout=DEADLINE_SECONDS)
 
-    def request_bytes(self, path: str, body: bytes = b"{}") -> bytes:
+    def request_bytes(self, path: str, body: bytes = b"{}", **identity: Any) -> bytes:
         head = [
             f"POST {path} HTTP/1.1",
             "Host: helpdesk",
-            f"X-Internal-Identity: {self.key.token()}",
+            f"X-Internal-Identity: {self.key.token(**identity)}",
             f"Content-Length: {len(body)}",
             "",
             "",

@@ -30,6 +30,13 @@ from .running import Running
 from .test_happy_path import test_a_reply_is_streamed_in_the_monoliths_bytes as test_a_reply_is_streamed
 from .test_happy_path import test_a_summary_is_answered_in_the_monoliths_bytes as test_a_summary_is_answered
 from .test_happy_path import test_the_audit_row_stands_before_the_caller_reads_done as test_the_audit_row_stands_in_time
+from .test_index import test_a_vector_without_direction_is_like_nothing as test_a_vector_without_direction
+from .test_index import test_an_article_is_found_once_by_its_nearest_passage as test_an_article_is_found_once
+from .test_index import test_the_index_agrees_with_plain_arithmetic_on_two_hundred_passages as test_the_index_is_exact
+from .test_knowledge import test_a_rebuild_can_be_looked_at_by_its_organisation_alone as test_a_rebuild_is_looked_at
+from .test_knowledge import test_a_rebuild_is_queued_as_the_monolith_queues_it as test_a_rebuild_is_queued
+from .test_knowledge import test_an_answer_is_an_embedding_a_search_and_a_completion as test_an_answer_is_three_steps
+from .test_knowledge import test_the_nearest_articles_are_told_in_the_monoliths_bytes as test_the_nearest_are_told
 from .test_shadow import test_a_copy_queues_no_job as test_a_copy_queues_no_job
 from .test_shadow import test_a_streams_header_tells_of_the_audit_row_that_is_still_to_come as test_a_copied_stream
 from .test_shadow import test_a_summary_has_an_id_and_is_not_kept as test_a_copied_summary
@@ -42,11 +49,18 @@ __all__ = [
     "test_a_copied_summary",
     "test_a_copy_queues_no_job",
     "test_a_leaver_is_audited",
+    "test_a_rebuild_is_looked_at",
+    "test_a_rebuild_is_queued",
     "test_a_reply_is_streamed",
     "test_a_summary_is_answered",
     "test_a_summary_of_a_leaver_is_not_stored",
+    "test_a_vector_without_direction",
+    "test_an_answer_is_three_steps",
+    "test_an_article_is_found_once",
     "test_no_connection_is_held",
     "test_the_audit_row_stands_in_time",
+    "test_the_index_is_exact",
+    "test_the_nearest_are_told",
 ]
 
 pytestmark = pytest.mark.anyio
@@ -75,6 +89,11 @@ def start(start: Callable[..., Running], role_url: str, postgresql_url: str) -> 
 @pytest.fixture
 def service(start: Callable[..., Running]) -> Running:
     return start()
+
+
+@pytest.fixture
+def add_rows(postgresql_url: str) -> Callable[[str], object]:
+    return lambda statements: execute(postgresql_url, statements)
 
 
 @pytest.fixture

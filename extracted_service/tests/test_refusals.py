@@ -157,6 +157,7 @@ def test_a_busy_provider_makes_the_assistant_busy(
         completion("", choices=[]),
         completion("", choices=[{"index": 0, "message": {"content": "Hi"}}]),
         completion("", choices=[{"index": 0, "message": {"content": None}, "finish_reason": "stop"}]),
+        completion("half a pair: \ud83d"),
         completion("Hello")[:-10],
         STREAM_HEAD + END,
         STREAM_HEAD + data("[DONE]") + END,
@@ -165,7 +166,7 @@ def test_a_busy_provider_makes_the_assistant_busy(
         b"nonsense\r\n\r\n",
         b"",
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_a_provider_that_fails_before_its_first_chunk_is_a_bad_gateway(
     service: Running, path: str, script: bytes
