@@ -2,6 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+# make demo DB=postgres: a PostgreSQL with pgvector of the stack's own, from a wheel; nothing is installed.
+DATABASE := $(if $(filter postgres,$(DB)),--postgres)
+ifneq ($(filter-out sqlite postgres,$(DB)),)
+$(error DB=$(DB) is no database of the stack: write DB=postgres, or leave it out for SQLite)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test check format lock clean
@@ -9,11 +14,11 @@ READY := .venv/ready
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(READY)  ## the whole story in about ninety seconds, on real processes (ARGS=--once: end by itself)
-	@$(BIN)/python -m sandbox demo $(ARGS)
+demo: $(READY)  ## the whole story in about ninety seconds, on real processes (ARGS=--once: end by itself; DB=postgres)
+	@$(BIN)/python -m sandbox demo $(DATABASE) $(ARGS)
 
 up: $(READY)  ## only the processes, without the story
-	@$(BIN)/python -m sandbox up $(ARGS)
+	@$(BIN)/python -m sandbox up $(DATABASE) $(ARGS)
 
 test: $(READY)  ## every test
 	@$(BIN)/pytest $(ARGS)

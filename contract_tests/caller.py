@@ -72,6 +72,10 @@ class Agent:
     def csrf_token(self) -> str:
         return self._client.cookies.get("csrftoken") or ""
 
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return self._client.cookies
+
     def ask(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Got:
         """With the CSRF token, unless `headers` say otherwise; an empty value there leaves the header out.
 

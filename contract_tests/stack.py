@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -12,9 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+
+from contract_tests import database
 
 START_SECONDS = 120
 TAKE_OVER_SECONDS = 5
@@ -33,6 +37,8 @@ class Stack:
     router: str
     provider: str
     routes: Path
+    database_url: str
+    legacy: str  # the monolith itself, without the router
 
     def move(self, stage: str, percent: float = 50) -> None:
         """Move every route to a stage, and wait until the router has taken it over."""
@@ -60,6 +66,10 @@ class Stack:
         """What the provider does wrong with the next call, unless `details` narrow it down (see sandbox/README.md)."""
         httpx.post(f"{self.provider}/sandbox/faults", json={"kind": kind, **details}).raise_for_status()
 
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What the database says, or does; each `?` in the statement stands for a value."""
+        return database.rows(self.database_url, query, *values)
+
     def forget_calls(self) -> None:
         httpx.delete(f"{self.provider}/sandbox/calls").raise_for_status()
 
@@ -80,10 +90,11 @@ class Stack:
 
 
 @contextmanager
-def running_stack(data: Path) -> Iterator[Stack]:
+def running_stack(data: Path, *, postgres: bool = False) -> Iterator[Stack]:
     """Start the whole stack on free ports with its own data, and stop it."""
     ready = data / "ready.json"
     command = [sys.executable, "-m", "sandbox", "up", "--port-base", "0", "--data", str(data), "--quiet"]
+    command += ["--postgres"] if postgres else []
     log = (data / "stack.log").open("w")
     process = subprocess.Popen([*command, "--ready-file", str(ready)], stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -94,6 +105,21 @@ def running_stack(data: Path) -> Iterator[Stack]:
         log.close()
 
 
+def on_postgresql() -> bool:
+    """Whether all contract tests are to run there."""
+    return os.environ.get("CONTRACT_DB") == "postgres"
+
+
+@contextmanager
+def stack_on_postgresql() -> Iterator[Stack]:
+    """In a folder that everybody may enter: for root, who may not run PostgreSQL, it runs as somebody else."""
+    with TemporaryDirectory(prefix="stack") as folder:
+        data = Path(folder)
+        data.chmod(0o755)
+        with running_stack(data, postgres=True) as stack:
+            yield stack
+
+
 def _ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Stack:
     deadline = time.monotonic() + START_SECONDS
     while not ready.exists():
@@ -102,4 +128,4 @@ def _ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Stack:
             raise StackError(f"the stack did not start; it said:\n{log.read_text()[-4000:]}")
         time.sleep(0.05)
     told = json.loads(ready.read_text())
-    return Stack(told["router"], told["provider"], Path(told["routes_file"]))
+    return Stack(told["router"], told["provider"], Path(told["routes_file"]), told["database_url"], told["legacy"])

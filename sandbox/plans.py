@@ -13,6 +13,8 @@ from .provider import Settings
 HOST = "127.0.0.1"
 LLM_NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL", "LLM_EMBEDDING_MODEL", "LLM_DAILY_TOKENS")
 DAILY_TOKENS = 1_000_000_000  # per organisation: load is what the stage is for, and its tokens cost nothing
+SERVICE_ROLE = "assistant_service"
+SCHEMA_CONTRACT = "contract_tests/contract/extracted_service.schema.json"
 LEGACY_WORKERS = 2  # synchronous ones: the point of the whole story
 
 
@@ -28,6 +30,7 @@ class Layout:
     routes_file: Path
     settings: Settings  # of the simulated provider
     real_provider: bool  # LLM_BASE_URL names one; the simulated one is not started
+    own_postgres: bool = False  # the database is a PostgreSQL that the stack starts
 
     def url(self, process: str) -> str:
         return f"http://{HOST}:{self.ports[process]}"
@@ -35,6 +38,15 @@ class Layout:
     @property
     def urls(self) -> dict[str, str]:
         return {process: self.url(process) for process in self.ports}
+
+    @property
+    def service_database_url(self) -> str:
+        """A PostgreSQL of our own has a role for the service, which may do no more than its schema contract says."""
+        return (
+            self.database_url.replace("//postgres@", f"//{SERVICE_ROLE}@", 1)
+            if self.own_postgres
+            else self.database_url
+        )
 
     @property
     def upstream_urls(self) -> dict[str, str]:
@@ -62,6 +74,7 @@ def server_plans(layout: Layout) -> list[Plan]:
     monolith = _monolith(layout)
     service = {
         **_common(layout),
+        "DATABASE_URL": layout.service_database_url,
         "IDENTITY_JWKS_FILE": str(layout.keys.jwks_file),
         "LEGACY_URL": layout.url("identity"),
     }
@@ -94,7 +107,12 @@ def database_plans(layout: Layout, *, fresh: bool) -> list[Plan]:
     """What fills an empty database."""
     env = _monolith(layout)
     seed = ("seed", "--fresh") if fresh else ("seed",)
-    return [Plan("migrate", manage("migrate", "--verbosity", "0"), env), Plan("seed", manage(*seed), env)]
+    grant = Plan("grant", manage("grant_service_role", SERVICE_ROLE, SCHEMA_CONTRACT), env)
+    return [
+        Plan("migrate", manage("migrate", "--verbosity", "0"), env),
+        *([grant] if layout.own_postgres else []),
+        Plan("seed", manage(*seed), env),
+    ]
 
 
 def manage(*arguments: str) -> tuple[str, ...]:

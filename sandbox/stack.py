@@ -154,7 +154,8 @@ def _layout(options: Options, data: Path) -> tuple[Layout, list[tuple[list[Plan]
         preparing, server, database_url = postgres_plans(data / "postgres", ports["postgres"])
         before.append((preparing, server))
     routes = options.routes.resolve() if options.routes else data / "routes.toml"
-    layout = Layout(ROOT, data, ports, make_keys(data), database_url, routes, options.settings, real)
+    keys = make_keys(data)
+    layout = Layout(ROOT, data, ports, keys, database_url, routes, options.settings, real, options.postgres)
     if options.routes is None:
         routes_file.copy_with_urls(ROOT / "routes.toml", routes, layout.upstream_urls)
     else:

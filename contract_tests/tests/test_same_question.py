@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -99,5 +97,4 @@ def test_both_sides_leave_the_same_audit_rows(stack: Stack, tickets: list[int]) 
 def rows(stack: Stack, after: int) -> list[Any]:
     columns = "kind, outcome, model, organisation_id, user_id, ticket_id, prompt_tokens, completion_tokens"
     query = f"SELECT id, {columns} FROM assistant_call WHERE id > ? AND kind <> 'reindex' ORDER BY id"  # noqa: S608
-    with closing(sqlite3.connect(stack.routes.parent / "helpdesk.sqlite3", timeout=20)) as database:
-        return database.execute(query, (after,)).fetchall()
+    return stack.rows(query, after)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -20,19 +19,16 @@ USED = 1_000_000_000
 @pytest.fixture(scope="module", autouse=True)
 def _used_up(stack: Stack) -> Iterator[None]:
     """Of kwame's organisation alone, and only while this module runs; noted as today's, and as tomorrow's."""
-    with closing(sqlite3.connect(stack.routes.parent / "helpdesk.sqlite3", timeout=20)) as database:
-        for day in ("+0 days", "+1 day"):
-            with database:
-                database.execute(
-                    "INSERT INTO assistant_call (organisation_id, kind, model, outcome, prompt_tokens,"
-                    " completion_tokens, duration_ms, created_at)"
-                    " SELECT organisation_id, 'reply', 'used up', 'ok', ?, 1, 0, datetime('now', ?)"
-                    " FROM accounts_user WHERE username = 'kwame'",
-                    (USED, day),
-                )
-        yield
-        with database:
-            database.execute("DELETE FROM assistant_call WHERE model = 'used up'")
+    for day in (0, 1):
+        stack.rows(
+            "INSERT INTO assistant_call (kind, model, outcome, completion_tokens, duration_ms, prompt_tokens,"
+            " created_at, organisation_id) VALUES ('reply', 'used up', 'ok', 1, 0, ?, ?,"
+            " (SELECT organisation_id FROM accounts_user WHERE username = 'kwame'))",
+            USED,
+            datetime.now(UTC) + timedelta(days=day),
+        )
+    yield
+    stack.rows("DELETE FROM assistant_call WHERE model = 'used up'")
 
 
 @pytest.fixture(scope="module")
