@@ -35,7 +35,8 @@ class Allowance:
             raise TokenLimit(seconds_until(midnight(now) + timedelta(days=1), now))
 
     async def _used_since(self, start: datetime, organisation_id: int) -> int:
-        query = select(func.sum(call.c.prompt_tokens + call.c.completion_tokens)).where(
+        # Two sums: PostgreSQL adds up integers to a bigint, but adds two of them to an integer, which may overflow.
+        query = select(func.sum(call.c.prompt_tokens) + func.sum(call.c.completion_tokens)).where(
             call.c.organisation_id == organisation_id, call.c.created_at >= start
         )
         async with self.database.reader.connect() as connection:

@@ -7,7 +7,7 @@ import math
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F, Sum
+from django.db.models import Sum
 from django.utils import timezone
 
 from legacy_app.api import ApiError
@@ -26,7 +26,8 @@ def check(organisation_id: int) -> None:
 
 def used_since(organisation_id: int, start: datetime) -> int:
     calls = Call.objects.filter(organisation_id=organisation_id, created_at__gte=start).order_by()
-    return calls.aggregate(tokens=Sum(F("prompt_tokens") + F("completion_tokens")))["tokens"] or 0
+    # Two sums: PostgreSQL adds up integers to a bigint, but adds two of them to an integer, which may overflow.
+    return calls.aggregate(tokens=Sum("prompt_tokens") + Sum("completion_tokens"))["tokens"] or 0
 
 
 def midnight(now: datetime) -> datetime:

@@ -79,6 +79,12 @@ def test_only_the_organisations_own_calls_of_today_count(post, lumen, parcelo, p
     assert post("summary").status_code == 429
 
 
+def test_the_largest_numbers_that_a_row_holds_are_counted(post, lumen, provider):
+    used(lumen.organisation, 2**31 - 1, 2**31 - 1)
+
+    assert post("summary").status_code == 429
+
+
 def test_without_a_limit_nothing_is_refused(post, lumen, provider, settings):
     settings.LLM_DAILY_TOKENS = 0
     used(lumen.organisation, 2_000_000_000, 2_000_000_000)
