@@ -19,6 +19,7 @@ from .identity import Exchange
 from .proxy import Live, Proxy, Receive, Scope, Send
 from .reload import watch
 from .routes import Table
+from .telemetry import open_telemetry
 from .upstream import Pool
 
 FILE_ENV = "STRANGLER_ROUTES"
@@ -45,12 +46,14 @@ class RouterApp(Starlette):
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        self._proxy = Proxy(go_live(self._config, self._environ, {}))
+        telemetry = open_telemetry(self._environ)
+        self._proxy = Proxy(go_live(self._config, self._environ, {}), telemetry)
         watching = asyncio.create_task(watch(self._file, self._take_over))
         yield
         watching.cancel()
         for pool in self._proxy.live.pools.values():
             pool.close()
+        telemetry.close()
 
     def _take_over(self, config: Config) -> None:
         if self._proxy is None:
@@ -75,12 +78,13 @@ def go_live(config: Config, environ: Mapping[str, str], pools: Mapping[str, Pool
     secret = identity_secret(config.identity, environ)
     kept = {name: pool for name, pool in pools.items() if config.upstreams.get(name) == pool.upstream}
     now = {name: kept.get(name) or Pool(upstream) for name, upstream in config.upstreams.items()}
+    sample = config.telemetry.sample
     if config.identity is None:
-        return Live(config.server, Table(config.routes), now, None, frozenset())
+        return Live(config.server, Table(config.routes), now, None, frozenset(), sample)
     monolith = {LEGACY, config.identity.upstream}
     identified = {name for name, upstream in config.upstreams.items() if upstream.identity} - monolith
     exchange = Exchange(config.identity, secret, now[config.identity.upstream])
-    return Live(config.server, Table(config.routes), now, exchange, frozenset(identified))
+    return Live(config.server, Table(config.routes), now, exchange, frozenset(identified), sample)
 
 
 def identity_secret(identity: Identity | None, environ: Mapping[str, str]) -> bytes:

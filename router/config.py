@@ -149,6 +149,12 @@ class Identity(_Table):
     )
 
 
+class Telemetry(_Table):
+    """What is told about requests; where it goes is the environment's to say (see `telemetry.py`)."""
+
+    sample: float = Field(default=1.0, ge=0, le=1, description="the share of the requests that is traced, 0 to 1")
+
+
 class Split(_Table):
     """Which share of the callers the extracted upstream answers in stage split."""
 
@@ -188,6 +194,7 @@ class Config(NamedTuple):
     upstreams: Mapping[str, Upstream]
     identity: Identity | None
     routes: tuple[Route, ...]
+    telemetry: Telemetry
 
 
 def load(file: Path) -> Config:
@@ -228,7 +235,7 @@ class _Reading:
         self.problems: list[Problem] = []
 
     def config(self) -> Config:
-        known = ("server", "upstreams", "identity", "routes")
+        known = ("server", "upstreams", "identity", "telemetry", "routes")
         for name in [name for name in self.raw if name not in known]:
             self.add(name, f"there is no such table.{did_you_mean(name, known)}")
         server = self.table(Server, "server", self.raw.get("server", {})) or Server()
@@ -236,8 +243,9 @@ class _Reading:
         identity = self.table(Identity, "identity", self.raw["identity"]) if "identity" in self.raw else None
         if identity and upstreams and identity.upstream not in upstreams:
             self.add("identity.from", self.no_upstream(identity.upstream, upstreams))
+        telemetry = self.table(Telemetry, "telemetry", self.raw.get("telemetry", {})) or Telemetry()
         routes = self.routes(upstreams, {LEGACY, identity.upstream if identity else LEGACY})
-        return Config(server, upstreams, identity, routes)
+        return Config(server, upstreams, identity, routes, telemetry)
 
     def upstreams(self) -> dict[str, Upstream]:
         raw = self.raw.get("upstreams")

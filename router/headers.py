@@ -13,6 +13,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 IDENTITY = b"x-internal-identity"
 IDENTITY_SECRET = b"x-identity-secret"
+TRACEPARENT = b"traceparent"
 
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
@@ -20,7 +21,7 @@ _HOP_BY_HOP = frozenset(
 # Answered here (RFC 9110 §10.1.1) or written anew below.
 _OURS = frozenset((b"expect", b"content-length", b"proxy-authorization", b"via"))
 _ONLY_WE_SAY = frozenset(
-    (IDENTITY, IDENTITY_SECRET, b"forwarded", b"x-real-ip", b"traceparent", b"tracestate", b"baggage")
+    (IDENTITY, IDENTITY_SECRET, b"forwarded", b"x-real-ip", TRACEPARENT, b"tracestate", b"baggage")
 )
 _NOT_FORWARDED = _HOP_BY_HOP | _OURS | _ONLY_WE_SAY
 
@@ -54,13 +55,12 @@ def request_head(
     return b"".join(out)
 
 
-def forwarded(scheme: str, address: str, headers: Headers, traceparent: bytes) -> list[tuple[bytes, bytes]]:
-    """What the router says about the caller, and the trace it starts. Nobody's own word is believed."""
+def forwarded(scheme: str, address: str, headers: Headers) -> list[tuple[bytes, bytes]]:
+    """What the router says about the caller. Nobody's own word is believed."""
     return [
         (b"x-forwarded-for", address.encode("ascii", "replace")),
         (b"x-forwarded-proto", scheme.encode("ascii")),
         (b"x-forwarded-host", first(headers, b"host") or b""),
-        (b"traceparent", traceparent),
     ]
 
 

@@ -18,10 +18,11 @@ from . import websocket
 from .config import Server
 from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge
 from .failures import failure_answer
-from .headers import IDENTITY, Headers, answer_headers, first, forwarded, request_head
-from .identity import Exchange, Refusal, is_same_path
+from .headers import IDENTITY, TRACEPARENT, Headers, answer_headers, first, forwarded, request_head
+from .identity import Exchange, Refusal, Token, is_same_path
 from .routes import Table
 from .stages import caller_of, decide
+from .telemetry import Telemetry, Trace
 from .upstream import Connection, Pool, Request
 from .websocket import UPGRADE
 
@@ -58,53 +59,67 @@ class Live:
     identity: Exchange | None
     identified: frozenset[str]
     """The upstreams whose requests carry a signed identity."""
+    sample: float
+    """The share of the exchanges that is traced."""
 
 
 class Proxy:
     """An ASGI application for HTTP requests."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, telemetry: Telemetry) -> None:
         self.live = live
+        self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange_id = random.getrandbits(128) or 1
-        caller: Caller | None = scope.get(CALLER)
-        answer = _Answer(send)
+        live = self.live
+        draw = random.random()  # noqa: S311  (chance, no secret)
+        with self._telemetry.begin(scope["method"], scope["headers"], live.sample, draw) as trace:
+            await _told(live, trace, scope, receive, send)
+
+
+async def _told(live: Live, trace: Trace, scope: Scope, receive: Receive, send: Send) -> None:
+    """The exchange, and every way in which it may end."""
+    caller: Caller | None = scope.get(CALLER)
+    answer = _Answer(send, trace)
+    if caller is not None:
+        caller.task = asyncio.current_task()
+    try:
+        await _exchange(live, trace, scope, receive, answer)
+    except CallerLeft:
+        trace.caller_left = True
+    except asyncio.CancelledError:
+        if not answer.has_nobody and (caller is None or caller.task is not None):
+            raise  # not because the caller left (who is then off the connection's task): the server is stopping
+        trace.caller_left = True
+    except ExchangeError as error:
+        trace.error = type(error).__name__
+        await _failed(error, trace.exchange_id, scope, answer, caller)
+    finally:
         if caller is not None:
-            caller.task = asyncio.current_task()
-        try:
-            await _exchange(self.live, exchange_id, scope, receive, answer)
-        except CallerLeft:
-            return
-        except asyncio.CancelledError:
-            if not answer.has_nobody and (caller is None or caller.task is not None):
-                raise  # not because the caller left (who is then off the connection's task): the server is stopping
-        except ExchangeError as error:
-            await _failed(error, exchange_id, scope, answer, caller)
-        finally:
-            if caller is not None:
-                caller.task = None
+            caller.task = None
 
 
 class _Answer:
     """The way back to the caller; knows whether anything went there already, and whether nobody is left there."""
 
-    __slots__ = ("has_begun", "has_nobody", "send")
+    __slots__ = ("_trace", "has_begun", "has_nobody", "send")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, trace: Trace) -> None:
         self.send = send
         self.has_begun = False
         self.has_nobody = False
+        self._trace = trace
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.has_begun = True
+        self._trace.status = status
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def body(self, body: bytes, *, is_last: bool) -> None:
         await self.send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
 
-async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive, answer: _Answer) -> None:
+async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, answer: _Answer) -> None:
     method: str = scope["method"]
     path: bytes = scope["raw_path"]
     headers: Headers = scope["headers"]
@@ -113,9 +128,11 @@ async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive
     route = live.table.match(method, path)
     decision = decide(route, caller_of(route, headers, address))
     pool = live.pools[decision.primary]
+    trace.upstream = decision.primary
+    if route is not None:
+        trace.route, trace.path, trace.stage = route.name, route.path, route.stage
 
-    traceparent = b"00-%032x-%016x-01" % (exchange_id, random.getrandbits(64) or 1)
-    ours = forwarded(scope["scheme"], address, headers, traceparent)
+    ours = forwarded(scope["scheme"], address, headers)
     cookies: list[tuple[bytes, bytes]] = []
     if live.identity is not None:
         if is_same_path(path, live.identity.path):
@@ -123,8 +140,9 @@ async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive
         if decision.primary in live.identified:
             if scope.get(UPGRADE):
                 websocket.check_origin(headers)
-            who = await live.identity.ask(method, headers, decision.primary, ours)
+            who = await _identified(live.identity, trace, method, headers, decision.primary, ours)
             if isinstance(who, Refusal):
+                trace.upstream = live.identity.upstream
                 await answer.begin(who.status, who.headers + _answered_by(live, live.identity.upstream))
                 await answer.body(who.body, is_last=True)
                 return
@@ -135,28 +153,40 @@ async def _exchange(live: Live, exchange_id: int, scope: Scope, receive: Receive
     is_upgrade: bool = scope.get(UPGRADE, False)
     if is_upgrade:
         ours += websocket.OFFER
-    head = request_head(method, _target(scope, path), headers, length=length, ours=ours)
-    request = Request(head + body, method == "HEAD", method in _SAFE and not has_more, is_upgrade)
-    connection = await pool.connect(request)
-    listener = _listen(scope, receive, answer, connection, has_more, length == -1)
-    try:
-        connection = await pool.answered(connection, request)
-        answering = answer_headers(connection.status, connection.headers)
-        answering += cookies + _answered_by(live, decision.primary)
-        if connection.is_upgraded:
-            await websocket.join(scope[CALLER], connection, answering, pool.upstream.websocket_idle_seconds)
-            return
-        await answer.begin(connection.status, answering)
-        while True:
-            chunk = await connection.read()
-            is_last = connection.is_complete  # asked before sending: more may come while the caller is slow
-            await answer.body(chunk, is_last=is_last)
-            if is_last:
+    with trace.call(decision.primary) as call:
+        ours.append((TRACEPARENT, call.traceparent))
+        head = request_head(method, _target(scope, path), headers, length=length, ours=ours)
+        request = Request(head + body, method == "HEAD", method in _SAFE and not has_more, is_upgrade)
+        connection = await pool.connect(request)
+        listener = _listen(scope, receive, answer, connection, has_more, length == -1)
+        try:
+            connection = await pool.answered(connection, request)
+            call.status = trace.status = connection.status
+            answering = answer_headers(connection.status, connection.headers)
+            answering += cookies + _answered_by(live, decision.primary)
+            if connection.is_upgraded:
+                await websocket.join(scope[CALLER], connection, answering, pool.upstream.websocket_idle_seconds)
                 return
-    finally:
-        if listener is not None:
-            listener.cancel()
-        pool.give_back(connection)
+            await answer.begin(connection.status, answering)
+            while True:
+                chunk = await connection.read()
+                is_last = connection.is_complete  # asked before sending: more may come while the caller is slow
+                await answer.body(chunk, is_last=is_last)
+                if is_last:
+                    return
+        finally:
+            if listener is not None:
+                listener.cancel()
+            pool.give_back(connection)
+
+
+async def _identified(
+    identity: Exchange, trace: Trace, method: str, headers: Headers, audience: str, ours: list[tuple[bytes, bytes]]
+) -> Token | Refusal:
+    with trace.call(identity.upstream, "identity") as call:
+        who = await identity.ask(method, headers, audience, [*ours, (TRACEPARENT, call.traceparent)])
+        call.status = who.status if isinstance(who, Refusal) else 200
+        return who
 
 
 async def _opening_body(
@@ -227,7 +257,7 @@ def _listen(
 
 async def _failed(error: ExchangeError, exchange_id: int, scope: Scope, answer: _Answer, caller: Caller | None) -> None:
     """Say so; or, once the answer has begun, cut it: its end must not look like an end."""
-    _log.warning("%s %s: %s %032x", type(error).__name__, scope["method"], error, exchange_id)
+    _log.warning("%s %s: %s", type(error).__name__, scope["method"], error)
     if not answer.has_begun:
         status, headers, body = failure_answer(error, exchange_id, first(scope["headers"], b"accept") or b"")
         await answer.begin(status, headers)

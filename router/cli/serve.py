@@ -17,6 +17,7 @@ from uvicorn.supervisors import Multiprocess
 
 from ..app import FILE_ENV, RouterApp
 from ..server import ServerProtocol
+from ..telemetry import TraceId
 from .check import File
 
 KEEP_ALIVE_SECONDS = 75
@@ -27,8 +28,9 @@ BACKLOG = 2048
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"trace": {"()": TraceId}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s trace=%(trace_id)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["trace"]}},
     "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {"uvicorn.error": {"level": "WARNING"}},
 }
