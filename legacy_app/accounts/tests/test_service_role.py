@@ -25,6 +25,7 @@ DENIED = [
     "SELECT email FROM accounts_user",
     "SELECT session_data FROM django_session",
     "SELECT * FROM auth_permission",
+    "SELECT * FROM django_migrations",
     "INSERT INTO tickets_comment (body, internal, created_at, ticket_id) VALUES ('', false, now(), 1)",
     "INSERT INTO assistant_summary (id) VALUES (1)",
     "UPDATE tickets_ticket SET subject = ''",
@@ -101,6 +102,18 @@ def test_what_the_contract_no_longer_names_is_taken_away(tmp_path):
     assert "permission denied" in tried("SELECT last_name FROM accounts_user")
     assert "permission denied" in tried("SELECT name FROM tickets_customer")
     assert "permission denied" in tried("INSERT INTO assistant_summary (text) VALUES ('')")
+
+
+@on_postgresql
+def test_the_services_own_tables_are_not_ours_to_take_away():
+    grant()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE service_note (id integer)")
+        cursor.execute(f"GRANT SELECT ON service_note TO {ROLE}")
+
+    grant()
+
+    assert tried("SELECT id FROM service_note") == "done"
 
 
 @on_postgresql

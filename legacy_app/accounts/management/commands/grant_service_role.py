@@ -64,9 +64,9 @@ def make(cursor, name: str) -> bool:
 
 
 def statements(name: str, tables: dict) -> Iterator[str]:
-    """Everything is taken away first, so that nothing outlives its contract."""
-    yield f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {name}"
-    yield f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {name}"
+    """Everything of ours is taken away first, so that nothing outlives its contract; a service's own tables are not."""
+    ours = connection.introspection.django_table_names(only_existing=True)
+    yield f"REVOKE ALL ON {quoted(sorted({*ours, 'django_migrations'}))} FROM {name}"
     yield f"GRANT USAGE ON SCHEMA public TO {name}"
     for table, wanted in tables.items():
         yield f"GRANT SELECT ({quoted(wanted['columns'])}) ON {quoted([table])} TO {name}"
