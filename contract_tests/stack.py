@@ -40,6 +40,11 @@ class Stack:
     database_url: str
     legacy: str  # the monolith itself, without the router
 
+    @property
+    def traces(self) -> Path:
+        """The file that every process appends its spans to."""
+        return self.routes.with_name("traces.jsonl")
+
     def move(self, stage: str, percent: float = 50) -> None:
         """Move every route to a stage, and wait until the router has taken it over."""
         text = self.routes.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The command line: provider, up, demo, callers. Each imports its own parts only: the provider starts sooner."""
+"""The command line: provider, up, demo, callers, trace. Each imports its own parts only: the provider starts sooner."""
 
 from pathlib import Path
 from typing import Annotated
@@ -100,6 +100,17 @@ def callers(
     console = Console()
     people = people_at_work(url, readers, min(at_once, assistants), assistants, seconds, think_seconds, console)
     raise typer.Exit(stage.run(people, console))
+
+
+@app.command()
+def trace(
+    trace_id: Annotated[str, typer.Argument(help="The id, or its beginning; the latest one if left out.")] = "",
+    data: Data = Path("var"),
+) -> None:
+    """Show one trace as a tree with durations; status 1 if there is none."""
+    from .traces import shown
+
+    raise typer.Exit(shown(data, trace_id, Console()))
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from .processes import Plan
 from .provider import Settings
 
 HOST = "127.0.0.1"
+TRACES = "traces.jsonl"
 LLM_NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL", "LLM_EMBEDDING_MODEL", "LLM_DAILY_TOKENS")
 DAILY_TOKENS = 1_000_000_000  # per organisation: load is what the stage is for, and its tokens cost nothing
 SERVICE_ROLE = "assistant_service"
@@ -78,11 +79,12 @@ def server_plans(layout: Layout) -> list[Plan]:
         "IDENTITY_JWKS_FILE": str(layout.keys.jwks_file),
         "LEGACY_URL": layout.url("identity"),
     }
-    router = {"IDENTITY_SECRET": layout.keys.identity_secret}
+    identity = {**monolith, "OTEL_SERVICE_NAME": "identity"}
+    router = {"IDENTITY_SECRET": layout.keys.identity_secret, **_traces(layout)}
     port = str(layout.ports["router"])
     return [
         Plan("legacy", _gunicorn(layout.ports["legacy"], LEGACY_WORKERS), monolith, f"{layout.url('legacy')}/login/"),
-        Plan("identity", _gunicorn(layout.ports["identity"], 1), monolith, f"{layout.url('identity')}/login/"),
+        Plan("identity", _gunicorn(layout.ports["identity"], 1), identity, f"{layout.url('identity')}/login/"),
         Plan(
             "extracted",
             _python("-m", "extracted_service", "--port", str(layout.ports["extracted"])),
@@ -123,7 +125,11 @@ def _common(layout: Layout) -> dict[str, str]:
     given = {name: os.environ[name] for name in LLM_NAMES if os.environ.get(name)}
     provider = {} if layout.real_provider else {"LLM_BASE_URL": f"{layout.url('provider')}/v1"}
     limit = {} if layout.real_provider else {"LLM_DAILY_TOKENS": str(DAILY_TOKENS)}
-    return {"DATABASE_URL": layout.database_url, **limit, **given, **provider}
+    return {"DATABASE_URL": layout.database_url, **limit, **given, **provider, **_traces(layout)}
+
+
+def _traces(layout: Layout) -> dict[str, str]:
+    return {"TRACES_FILE": str(layout.data / TRACES)}
 
 
 def _monolith(layout: Layout) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 from . import routes_file
 from .database import postgres_plans, stamp_of
 from .keys import make_keys
-from .plans import Layout, database_plans, jobs_plan, provider_plan, server_plans
+from .plans import TRACES, Layout, database_plans, jobs_plan, provider_plan, server_plans
 from .ports import check_free, ports_from
 from .processes import Plan, ProcessFailed, Running, Say, run_to_the_end, start, until_ready
 from .provider import Settings
@@ -107,6 +107,7 @@ async def running_stack(options: Options, say: Say) -> AsyncIterator[Stack]:
         leaving.enter_context(_alone_in(data))
         if options.ready_file is not None:
             options.ready_file.unlink(missing_ok=True)  # of a stack that was killed
+        (data / TRACES).unlink(missing_ok=True)  # one run, one file
         layout, before = _layout(options, data)
         stack = Stack(layout, say)
         leaving.push_async_callback(stack.stop)
