@@ -235,7 +235,7 @@ def test_a_retry_that_is_not_made_costs_nothing() -> None:
 def test_one_audit_row_stands_for_all_attempts(start: Callable[..., Running], path: str) -> None:
     service = start(llm_attempts=3, llm_first_pause_seconds=0.001)
     good = completion("Hi") if path.endswith("summary") else STREAM_HEAD + token("Hi") + STOP + DONE + END
-    for script in (answer("503 Service Unavailable", b""), b"", good):
+    for script in (answer("503 Service Unavailable", b"", "Connection: close"), b"", good):
         service.provider.will(script)
 
     assert service.post(path).status_code == 200
