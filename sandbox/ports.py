@@ -1,5 +1,6 @@
 """Which ports the stack uses, whether they are free, and who holds those that are not."""
 
+import random
 import socket
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import psutil
 
 OFFSETS = {"router": 0, "legacy": 1, "extracted": 2, "identity": 3, "provider": 20, "postgres": 32}
 BACKLOG = 128
+FREE_RANGE = range(20_000, 32_000)
 
 
 @dataclass(eq=False)  # not frozen: whoever raises an exception sets its traceback
@@ -26,7 +28,7 @@ class PortTaken(Exception):
 
 
 def ports_from(base: int) -> dict[str, int]:
-    """The port of each process; base 0 asks the system for free ones."""
+    """The port of each process; base 0 looks for free ones."""
     if base == 0:
         return _free_ports(list(OFFSETS))
     return {process: base + offset for process, offset in OFFSETS.items()}
@@ -70,9 +72,17 @@ def listening_socket(port: int) -> socket.socket:
 
 
 def _free_ports(names: list[str]) -> dict[str, int]:
-    """All at once, so that no two names get the same port."""
-    listeners = [listening_socket(0) for _ in names]
-    ports = {name: listener.getsockname()[1] for name, listener in zip(names, listeners, strict=True)}
-    for listener in listeners:
-        listener.close()
+    """Below the range that systems take for outgoing connections: those could be gone before the process starts."""
+    ports: dict[str, int] = {}
+    candidates = iter(random.sample(FREE_RANGE, 500))
+    for name in names:
+        ports[name] = next(port for port in candidates if _is_free(port))
     return ports
+
+
+def _is_free(port: int) -> bool:
+    try:
+        listening_socket(port).close()
+    except OSError:
+        return False
+    return True
