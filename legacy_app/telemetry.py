@@ -61,6 +61,7 @@ def wsgi_application():
         return get_wsgi_application()
     settings.MIDDLEWARE  # noqa: B018  (a mistake in the settings is told here; the instrumentor would hide it)
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+    import opentelemetry.instrumentation.httpx  # noqa: F401  (now, not while the first caller waits)
     from opentelemetry.instrumentation.django import DjangoInstrumentor
     from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
 
