@@ -4,6 +4,7 @@ import argparse
 
 import uvicorn
 
+from .frames import LARGEST_FRAME_BYTES
 from .telemetry import LOGGING
 
 KEEP_ALIVE_SECONDS = 75  # well above the time for which the router keeps an idle connection
@@ -25,6 +26,8 @@ def main() -> None:
         log_config=LOGGING,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        ws_max_size=LARGEST_FRAME_BYTES,
+        ws_per_message_deflate=False,  # a token is too short to get shorter
     )
 
 

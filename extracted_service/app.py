@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,14 +12,25 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import endpoints, knowledge, operations
+from . import endpoints, knowledge, operations, sockets
 from .allowance import Allowance
 from .answers import SAME_ON_EVERY_ANSWER, refused
+from .conversations import Conversations
 from .database import open_database
-from .errors import CallerLeft, MethodNotAllowed, NotFound, Refusal, ServerError, SettingsError, StreamCut
+from .errors import (
+    CallerLeft,
+    MethodNotAllowed,
+    NotFound,
+    NotReady,
+    Refusal,
+    ServerError,
+    SettingsError,
+    StreamCut,
+)
 from .identity import Keys, Verifier
 from .monolith import open_monolith
 from .provider import open_provider
+from .seats import Seats
 from .service import Service, caller_of
 from .settings import Settings, read_settings
 from .shadow import Shadow
@@ -46,7 +57,11 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry = OFF) -> 
             open_monolith(settings, telemetry) as monolith,
         ):
             allowance = Allowance(database, settings.llm_daily_tokens)
-            yield {"service": Service(verifier, database, provider, allowance, monolith, telemetry)}
+            own = Conversations(database)
+            with suppress(NotReady):  # it is in the log, and whoever wants a conversation has it tried again
+                await own.prepare()
+            seats = Seats(settings.sockets_per_user, settings.socket_idle_seconds, settings.socket_lifetime_seconds)
+            yield {"service": Service(verifier, database, provider, allowance, monolith, telemetry, own, seats)}
         telemetry.close()
 
     app = FastAPI(
@@ -60,6 +75,7 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry = OFF) -> 
     )
     app.include_router(endpoints.router)
     app.include_router(knowledge.router)
+    app.include_router(sockets.router)
     app.include_router(operations.router)
     app.add_exception_handler(Refusal, _refusal)
     app.add_exception_handler(HTTPException, _not_routed)
@@ -76,7 +92,7 @@ class Envelope:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
 
@@ -84,7 +100,9 @@ class Envelope:
 
         async def send_with_headers(message: Message) -> None:
             nonlocal started
-            if message["type"] == "http.response.start":
+            if message["type"] == "websocket.accept":
+                started = True
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 started = True
                 message = {**message, "headers": [*message["headers"], *SAME_ON_EVERY_ANSWER]}
             await send(message)
@@ -105,7 +123,7 @@ class Envelope:
         except Exception:
             if started:
                 raise  # the server logs it and cuts the connection
-            logger.exception("Unexpected error in %s %s.", scope["method"], scope["path"])
+            logger.exception("Unexpected error in %s %s.", scope.get("method", "WebSocket"), scope["path"])
             await refused(ServerError())(scope, receive, send_with_headers)
 
 

@@ -41,12 +41,24 @@ async def streamed(
 
     The heading comes with the first chunk: before that nothing is sent, so that a failure is a real status.
     """
+    async with aclosing(said(service, call, body, until)) as chunks:
+        async for chunk in chunks:
+            if isinstance(chunk, Finish):
+                yield written("done", asdict(chunk))
+                continue
+            yield heading + (written("delta", {"text": chunk}) if chunk else b"")
+            heading = b""
+
+
+async def said(
+    service: Service, call: Call, body: dict[str, Any], until: float | None = None
+) -> AsyncGenerator[str | Finish]:
+    """The text of each chunk, at last the Finish, and that only when the audit row stands."""
     async with audited(service.database, call), aclosing(service.provider.stream(body, until)) as chunks:
         async for chunk in chunks:
             if isinstance(chunk, Finish):
                 call.ended(chunk)
                 finish = chunk
                 continue
-            yield heading + (written("delta", {"text": chunk}) if chunk else b"")
-            heading = b""
-    yield written("done", asdict(finish))
+            yield chunk
+    yield finish

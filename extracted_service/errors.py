@@ -15,6 +15,7 @@ ServiceError
     ├── InvalidJson          400 invalid_json
     ├── Invalid              400 invalid, with the messages of each field
     ├── TokenLimit           429 token_limit, with Retry-After
+    ├── TooManySockets       429 too_many_sockets
     ├── NotReady             503 not_ready
     ├── ServerError          500 server_error
     │   └── CommandFailed    500 server_error: the monolith did not write what it was asked to
@@ -134,6 +135,11 @@ class TokenLimit(Refusal):
 
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after)}
+
+
+class TooManySockets(Refusal):
+    status, code = 429, "too_many_sockets"
+    detail = "You have too many conversations open. Close one of them."
 
 
 class NotReady(Refusal):

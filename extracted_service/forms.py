@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from .errors import BodyTooLarge, Invalid, InvalidJson, TooManyFields
 
@@ -42,7 +42,7 @@ async def json_object(request: Request) -> dict[str, Any]:
     return _decoded(await _body(request))
 
 
-def filled_by_query(form: type[Form], request: Request) -> Form:
+def filled_by_query(form: type[Form], request: HTTPConnection) -> Form:
     """The request's query as the form; of a field that is there twice the last one counts."""
     return cleaned(form, query_fields(request.scope["query_string"]))
 

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
 from .allowance import Allowance
+from .conversations import Conversations
 from .database import Database
 from .identity import Caller, Verifier
 from .monolith import Monolith
 from .provider import Provider
+from .seats import Seats
 from .telemetry import Telemetry
 
 
@@ -23,15 +26,18 @@ class Service:
     allowance: Allowance
     monolith: Monolith
     telemetry: Telemetry
+    conversations: Conversations
+    seats: Seats
 
 
-def service_of(request: Request) -> Service:
+def service_of(request: HTTPConnection) -> Service:
     service: Service = request.state.service
     return service
 
 
-def caller_of(request: Request) -> Caller:
-    return service_of(request).verifier.caller(request.method, request.headers)
+def caller_of(request: HTTPConnection) -> Caller:
+    method = request.scope.get("method", "GET")  # a WebSocket's handshake is a GET, and does not say so
+    return service_of(request).verifier.caller(method, request.headers)
 
 
 def caller_with(*permissions: str) -> Any:

@@ -1,7 +1,7 @@
 """What the service is told by its environment, checked once at the start."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -53,6 +53,10 @@ class Settings(BaseSettings):
 
     llm_daily_tokens: int = Field(default=2_000_000, ge=0, description="per organisation and UTC day; 0: no limit")
 
+    socket_idle_seconds: Seconds = Field(default=300, description="without a question, until a socket is closed")
+    socket_lifetime_seconds: Seconds = Field(default=900, description="until a socket's identity counts as too old")
+    sockets_per_user: int = Field(default=5, ge=1, description="open at once, per process")
+
     identity_jwks_file: Path = Field(description="JWK set with the public keys that identities are signed with")
     identity_issuer: str = Field(default="helpdesk", min_length=1)
     identity_audience: str = Field(default="assistant", min_length=1, description="our name as an upstream")
@@ -71,10 +75,10 @@ class Settings(BaseSettings):
         return self
 
 
-def read_settings() -> Settings:
-    """The settings of this environment, or one SettingsError that names everything wrong with it."""
+def read_settings(**given: Any) -> Settings:
+    """What is given and the environment says, or one SettingsError that names everything wrong with it."""
     try:
-        return Settings()  # type: ignore[call-arg]  # the environment has the rest
+        return Settings(**given)  # the environment has the rest
     except ValidationError as error:
         problems = [_sentence(problem) for problem in error.errors(include_url=False, include_input=False)]
         raise SettingsError("\n".join(problems)) from None

@@ -99,6 +99,17 @@ def ask(organisation: str, question: str, sources: Sequence[Source]) -> Messages
     return _messages("ask", {"organisation": organisation, "question": question, "passages": passages})
 
 
+def chat(organisation: str, agent: str, turns: Sequence[tuple[str, str]], question: str) -> Messages:
+    """This prompt is not the monolith's: it has no conversations."""
+    system = _rendered("chat_system.txt", {"organisation": organisation, "agent": agent})
+    past = [
+        {"role": role, "content": _shortened(text)}
+        for turn in turns
+        for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
+    return [{"role": "system", "content": system}, *past, {"role": "user", "content": question}]
+
+
 def _messages(prompt: str, facts: Mapping[str, Any]) -> Messages:
     return [{"role": role, "content": _rendered(f"{prompt}_{role}.txt", facts)} for role in ("system", "user")]
 

@@ -33,6 +33,7 @@ class Call(models.Model):
         SEARCH = "search"
         ASK = "ask"
         REINDEX = "reindex"
+        CHAT = "chat"  # the extracted service alone has it
 
     class Outcome(models.TextChoices):
         OK = "ok", "OK"
