@@ -46,9 +46,10 @@ class Stack:
         return self.routes.with_name("traces.jsonl")
 
     def move(self, stage: str, percent: float = 50) -> None:
-        """Move every route to a stage, and wait until the router has taken it over."""
+        """Move every route that has two sides to a stage, and wait until the router has taken it over."""
         text = self.routes.read_text("utf-8")
-        text = re.sub(r'(?m)^(stage\s*=\s*)"\w+"', rf'\g<1>"{stage}"', text)
+        # Only routes that can be split: any other exists on one side alone, and stays there.
+        text = re.sub(r'(?m)^(stage\s*=\s*)"\w+"(?=\nsplit)', rf'\g<1>"{stage}"', text)
         text = re.sub(r"(percent\s*=\s*)[\d.]+", rf"\g<1>{percent}", text)
         self.routes.write_text(text, "utf-8")
         if stage == "split":

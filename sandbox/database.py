@@ -46,6 +46,7 @@ def _content(root: Path) -> Iterable[Path]:
         *(root / "contract_tests" / "contract").glob("*.schema.json"),
     ]
     files += [root / "sandbox" / "embeddings.py", root / "sandbox" / "words.py"]
+    files += [root / "extracted_service" / "migrate.py"]
     return sorted(file for file in files if file.is_file())
 
 

@@ -110,9 +110,11 @@ def database_plans(layout: Layout, *, fresh: bool) -> list[Plan]:
     env = _monolith(layout)
     seed = ("seed", "--fresh") if fresh else ("seed",)
     grant = Plan("grant", manage("grant_service_role", SERVICE_ROLE, SCHEMA_CONTRACT), env)
+    # Elsewhere the service makes its own tables when it starts; here its role may not.
+    own_tables = Plan("own-tables", _python("-m", "extracted_service.migrate", "--role", SERVICE_ROLE), env)
     return [
         Plan("migrate", manage("migrate", "--verbosity", "0"), env),
-        *([grant] if layout.own_postgres else []),
+        *([grant, own_tables] if layout.own_postgres else []),
         Plan("seed", manage(*seed), env),
     ]
 
