@@ -102,6 +102,7 @@ def test_a_ticket_is_summarised_answered_and_triaged(page: Page) -> None:
 
 def test_the_draft_appears_while_it_is_being_written(page: Page) -> None:
     page.locator("ol.tickets > li > a").first.click()
+    page.wait_for_url(re.compile(r"/tickets/\d+/$"))  # loaded, with its script
     lengths = page.evaluate(
         """async () => {
             const box = document.querySelector('[data-role=draft]');
