@@ -3,12 +3,13 @@
 import httpx
 import pytest
 from django.core.management import call_command
+from django.db import OperationalError
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from legacy_app.assistant import jobs
 from legacy_app.assistant.models import Call, Job
-from legacy_app.assistant.stopping import Stop
+from legacy_app.assistant.stopping import Stop, Stopped
 from legacy_app.assistant.tests.conftest import embedded
 from legacy_app.knowledge.index import nearest
 from legacy_app.knowledge.models import Article, Passage
@@ -198,3 +199,17 @@ def test_the_worker_works_off_the_queue_and_ends(job, provider, capsys):
     job.refresh_from_db()
     assert job.status == "done"
     assert f"Job {job.pk} (Lumen Lighting): done, 10 of 10." in capsys.readouterr().out
+
+
+@CLOSES_CONNECTIONS
+def test_the_worker_outlives_its_database(monkeypatch, capsys):
+    looks = iter([OperationalError("the connection is closed"), Stopped()])
+
+    def look():
+        raise next(looks)
+
+    monkeypatch.setattr(jobs, "take", look)
+
+    call_command("jobs", every=0)
+
+    assert "The database cannot be used: the connection is closed." in capsys.readouterr().out

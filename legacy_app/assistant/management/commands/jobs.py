@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 
 from django.core.management.base import BaseCommand
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from opentelemetry.trace import SpanKind
 
 from legacy_app import telemetry
@@ -25,21 +25,30 @@ class Command(BaseCommand):
             while True:
                 stop.check()
                 close_old_connections()
-                job = jobs.take()
-                if job is not None:
-                    self._work_off(job, stop)
-                elif once:
+                try:
+                    was_one_there = self._work_off_next(stop)
+                except (OperationalError, InterfaceError) as error:
+                    if once:
+                        raise
+                    was_one_there = False
+                    self._say(f"The database cannot be used: {str(error).rstrip('.')}. Looking again in {every:g} s.")
+                if was_one_there:
+                    continue
+                if once:
                     return
-                else:
-                    with stop.interrupts():
-                        time.sleep(every)
+                with stop.interrupts():
+                    time.sleep(every)
 
-    def _work_off(self, job, stop):
+    def _work_off_next(self, stop):
+        job = jobs.take()
+        if job is None:
+            return False
         self._say(f"Job {job.pk} ({job.organisation}): started.")
         with telemetry.span("job reindex", {"strangler.job": job.pk}, SpanKind.CONSUMER):
             jobs.work_off(job, stop)
         job.refresh_from_db()
         self._say(f"Job {job.pk} ({job.organisation}): {job.status}, {job.done} of {job.total}. {job.error}".strip())
+        return True
 
     def _say(self, line):
         self.stdout.write(line)
