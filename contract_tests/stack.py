@@ -134,4 +134,5 @@ def _ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Stack:
             raise StackError(f"the stack did not start; it said:\n{log.read_text()[-4000:]}")
         time.sleep(0.05)
     told = json.loads(ready.read_text())
-    return Stack(told["router"], told["provider"], Path(told["routes_file"]), told["database_url"], told["legacy"])
+    provider = told.get("provider") or os.environ["LLM_BASE_URL"].removesuffix("/v1")  # the stack starts none then
+    return Stack(told["router"], provider, Path(told["routes_file"]), told["database_url"], told["legacy"])
