@@ -110,7 +110,17 @@ def locked(url: str, table: str) -> Iterator[Callable[[], int]]:
 
 
 def pids(stack: Stack) -> dict[str, int]:
-    told: dict[str, int] = json.loads(stack.routes.with_name("ready.json").read_text())["pids"]
+    found: dict[str, int] = _told(stack)["pids"]
+    return found
+
+
+def service_of(stack: Stack) -> str:
+    """The address of the extracted service itself, without the router."""
+    return str(_told(stack)["extracted"])
+
+
+def _told(stack: Stack) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(stack.routes.with_name("ready.json").read_text())
     return told
 
 

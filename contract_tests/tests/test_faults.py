@@ -18,9 +18,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from websockets.sync.client import ClientConnection, connect
 
 from contract_tests.caller import Agent
-from contract_tests.faults import OwnProvider, database_gone, frozen, held_by, locked, pids, until
+from contract_tests.faults import OwnProvider, database_gone, frozen, held_by, locked, pids, service_of, until
 from contract_tests.stack import Stack, stack_on_postgresql
 
 FINE = {
@@ -276,9 +277,11 @@ def test_a_database_that_goes_meanwhile_costs_what_was_to_be_read_or_written(sta
                 with database_gone(stack.database_url):
                     seen = results({**outcomes, **queueing, **looking})
                     afterwards = newcomer.outcomes(*FINE)
+                    ready = httpx.get(f"{service_of(stack)}/ready")
 
     assert seen == DATABASE_GONE
     assert afterwards == EXCHANGE_GONE
+    assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
 
 
 def test_a_frozen_exchange_lets_nobody_through(stack: Stack, browser: Browser) -> None:
@@ -325,6 +328,34 @@ def test_the_provider_is_hung_up_on_when_the_caller_leaves_in_the_middle(
     until(lambda: aborted_calls(stack, name) == aborted + 1, "the audit row is written")
 
 
+def test_a_conversation_outlives_a_killed_provider(stack: Stack, browser: Browser, provider: OwnProvider) -> None:
+    stack.fault("stall", path="/v1/chat/completions")
+
+    with conversation(stack, browser) as connection:
+        connection.send(question("first"))
+        assert frame(connection)["type"] == "delta"
+        provider.kill()
+        failed = last_frame(connection)
+        provider.start()
+        connection.send(question("second"))
+        done = last_frame(connection)
+
+    assert (failed["id"], failed["type"], failed["code"]) == ("first", "error", "assistant_failed")
+    assert (done["id"], done["type"]) == ("second", "done")
+
+
+def test_the_provider_is_hung_up_on_when_the_caller_leaves_a_conversation(stack: Stack, browser: Browser) -> None:
+    stack.fault("stall", path="/v1/chat/completions")
+    aborted = aborted_calls(stack, "chat")
+
+    with conversation(stack, browser) as connection:
+        connection.send(question("first"))
+        assert frame(connection)["type"] == "delta"
+
+    until(lambda: calls(stack)[-1]["left_early"], "the provider sees the caller leave", seconds=1)
+    until(lambda: aborted_calls(stack, "chat") == aborted + 1, "the audit row is written")
+
+
 @pytest.mark.parametrize("name", ["reindex", "reindex-status"])
 def test_nobody_waits_for_the_database_in_vain(stack: Stack, browser: Browser, name: str) -> None:
     """What a caller who left was waiting for ends by itself, and the connection goes back."""
@@ -352,6 +383,29 @@ def leave(browser: Browser, name: str, is_under_way: Callable[[], bool]) -> None
         lines = [f"{endpoint.method} {endpoint.path} HTTP/1.1", *(f"{k}: {v}" for k, v in request.headers.items())]
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + (endpoint.body or b""))
         until(is_under_way, f"{name} is under way")
+
+
+@contextmanager
+def conversation(stack: Stack, browser: Browser) -> Iterator[ClientConnection]:
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
+    url = stack.router.replace("http", "ws", 1) + "/ws/assistant"
+    with connect(url, additional_headers={"Cookie": cookies}, proxy=None, close_timeout=1) as connection:
+        assert frame(connection)["type"] == "history"
+        yield connection
+
+
+def question(name: str) -> str:
+    return json.dumps({"type": "ask", "id": name, "text": ASKED})
+
+
+def frame(connection: ClientConnection) -> dict[str, Any]:
+    received: dict[str, Any] = json.loads(connection.recv(timeout=5))
+    return received
+
+
+def last_frame(connection: ClientConnection) -> dict[str, Any]:
+    """The one that ends an answer."""
+    return next(received for received in iter(lambda: frame(connection), None) if received["type"] != "delta")
 
 
 def aborted_calls(stack: Stack, kind: str) -> int:
