@@ -6,21 +6,25 @@ The stack is one of this module's own, on PostgreSQL, whose connections can be k
 
 from __future__ import annotations
 
-import json
-import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import pytest
-from websockets.sync.client import ClientConnection, connect
 
-from contract_tests.caller import Agent
+from contract_tests.browser import (
+    ASKED,
+    SEARCHED,
+    Browser,
+    browser_of,
+    conversation,
+    frame,
+    last_frame,
+    leave,
+    question,
+    results,
+)
 from contract_tests.faults import OwnProvider, database_gone, frozen, held_by, locked, pids, service_of, until
 from contract_tests.stack import Stack, stack_on_postgresql
 
@@ -77,60 +81,6 @@ SETTINGS = {
     "DATABASE_CONNECTIONS": "1",  # one that is not given back stops everything
     "DATABASE_BUSY_SECONDS": "5",
 }
-SEARCHED, ASKED = "a lamp that flickers", "Why does a lamp hum?"
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    method: str
-    path: str
-    body: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Browser:
-    """An agent's, with the endpoints filled in for them."""
-
-    client: httpx.Client
-    endpoints: Mapping[str, Endpoint]
-
-    def outcome(self, name: str) -> str:
-        received = b""
-        try:
-            with self.stream(name) as answer:
-                for piece in answer.iter_raw():
-                    received += piece
-        except httpx.RemoteProtocolError:
-            return _told(answer, received) + ", cut"
-        return _told(answer, received)
-
-    def stream(self, name: str) -> AbstractContextManager[httpx.Response]:
-        endpoint = self.endpoints[name]
-        return self.client.stream(endpoint.method, endpoint.path, content=endpoint.body)
-
-    @contextmanager
-    def under_way(self, *names: str) -> Iterator[dict[str, Future[str]]]:
-        """The outcomes of requests that are made at once."""
-        with ThreadPoolExecutor(len(names)) as threads:
-            yield {name: threads.submit(self.outcome, name) for name in names}
-
-    def outcomes(self, *names: str) -> dict[str, str]:
-        with self.under_way(*names) as outcomes:
-            return results(outcomes)
-
-
-def results(outcomes: Mapping[str, Future[str]]) -> dict[str, str]:
-    return {name: outcome.result(timeout=15) for name, outcome in outcomes.items()}
-
-
-def _told(answer: httpx.Response, received: bytes) -> str:
-    if answer.headers["content-type"] != "text/event-stream":
-        told = f"{answer.status_code} {json.loads(received).get('code', '')}".strip()
-        wait = answer.headers.get("retry-after")
-        return f"{told}, retry after {wait}" if wait else told
-    *_, last = received.decode().split("\n\n")[:-1]
-    fields = dict(line.split(": ", 1) for line in last.split("\n"))
-    return f"{answer.status_code}, {fields['event']} {json.loads(fields['data']).get('code', '')}".strip()
 
 
 @pytest.fixture(scope="module")
@@ -166,30 +116,6 @@ def browser(stack: Stack, held_before: object) -> Iterator[Browser]:
         yield browser
         httpx.delete(f"{stack.provider}/sandbox/faults").raise_for_status()
         assert browser.outcomes(*FINE) == FINE
-
-
-@contextmanager
-def browser_of(stack: Stack, username: str = "maya") -> Iterator[Browser]:
-    with Agent(stack.router, username) as agent, httpx.Client(base_url=stack.router, timeout=20) as client:
-        client.cookies, client.headers["X-CSRFToken"] = agent.cookies, agent.csrf_token
-        ticket = agent.get("/api/tickets?page_size=1")["results"][0]["id"]
-        [(job,)] = stack.rows(
-            "INSERT INTO assistant_job (organisation_id, created_by_id, status, done, total, error, created_at)"
-            " SELECT organisation_id, id, 'done', 0, 0, '', now() FROM accounts_user WHERE username = ? RETURNING id",
-            username,
-        )
-        yield Browser(
-            client,
-            {
-                "summary": Endpoint("POST", f"/api/tickets/{ticket}/summary"),
-                "reply": Endpoint("POST", f"/api/tickets/{ticket}/reply"),
-                "triage": Endpoint("POST", f"/api/tickets/{ticket}/triage"),
-                "search": Endpoint("GET", f"/api/search?q={quote(SEARCHED)}"),
-                "ask": Endpoint("POST", "/api/ask", json.dumps({"question": ASKED}).encode()),
-                "reindex": Endpoint("POST", "/api/articles/reindex"),
-                "reindex-status": Endpoint("GET", f"/api/articles/reindex/{job}"),
-            },
-        )
 
 
 def wait_until_idle(stack: Stack) -> dict[str, Counter[str]]:
@@ -265,8 +191,8 @@ def test_a_frozen_provider_is_one_that_takes_too_long(browser: Browser, provider
 def test_a_database_that_goes_meanwhile_costs_what_was_to_be_read_or_written(stack: Stack, browser: Browser) -> None:
     browser.outcome("reindex-status")  # whose caller is remembered for as long as this takes
     stack.fault("slow", seconds=1.5, path="/v1/chat/completions", count=3)
-    for question in (SEARCHED, ASKED):
-        stack.fault("slow", seconds=1.5, path="/v1/embeddings", contains=question)
+    for text in (SEARCHED, ASKED):
+        stack.fault("slow", seconds=1.5, path="/v1/embeddings", contains=text)
 
     with browser_of(stack) as newcomer, browser.under_way(*ASK_THE_PROVIDER) as outcomes:
         until(lambda: held_up(stack) == 5, "all calls are under way")
@@ -372,40 +298,6 @@ def test_nothing_is_left_behind(stack: Stack, held_before: dict[str, Counter[str
 
     assert wait_until_idle(stack) == held_before
     assert [call for call in calls(stack) if call["seconds"] is None] == []
-
-
-def leave(browser: Browser, name: str, is_under_way: Callable[[], bool]) -> None:
-    """Close the connection as soon as the request is under way."""
-    endpoint = browser.endpoints[name]
-    url = browser.client.base_url
-    with socket.create_connection((url.host, url.port or 80)) as connection:
-        request = browser.client.build_request(endpoint.method, endpoint.path, content=endpoint.body)
-        lines = [f"{endpoint.method} {endpoint.path} HTTP/1.1", *(f"{k}: {v}" for k, v in request.headers.items())]
-        connection.sendall("\r\n".join([*lines, "", ""]).encode() + (endpoint.body or b""))
-        until(is_under_way, f"{name} is under way")
-
-
-@contextmanager
-def conversation(stack: Stack, browser: Browser) -> Iterator[ClientConnection]:
-    cookies = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
-    url = stack.router.replace("http", "ws", 1) + "/ws/assistant"
-    with connect(url, additional_headers={"Cookie": cookies}, proxy=None, close_timeout=1) as connection:
-        assert frame(connection)["type"] == "history"
-        yield connection
-
-
-def question(name: str) -> str:
-    return json.dumps({"type": "ask", "id": name, "text": ASKED})
-
-
-def frame(connection: ClientConnection) -> dict[str, Any]:
-    received: dict[str, Any] = json.loads(connection.recv(timeout=5))
-    return received
-
-
-def last_frame(connection: ClientConnection) -> dict[str, Any]:
-    """The one that ends an answer."""
-    return next(received for received in iter(lambda: frame(connection), None) if received["type"] != "delta")
 
 
 def aborted_calls(stack: Stack, kind: str) -> int:
