@@ -42,6 +42,12 @@ def test_what_follows_a_sleep_may_be_late(tmp_path: Path) -> None:
     assert differences(page, tmp_path, {}) == []
 
 
+def test_a_last_line_without_its_end_is_a_line(tmp_path: Path) -> None:
+    page = _page("$ printf '{}'\n{}\n$ echo next\nnext\n")
+
+    assert differences(page, tmp_path, {}) == []
+
+
 def test_fixed_names_are_replaced_in_commands_and_outputs(tmp_path: Path) -> None:
     page = _page("$ echo to http://127.0.0.1:8000/\nto http://127.0.0.1:8000/\n$ echo http://127.0.0.1:9\n…:9\n")
 
