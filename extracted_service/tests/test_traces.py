@@ -18,7 +18,19 @@ from extracted_service.settings import Settings
 from extracted_service.telemetry import OFF, Telemetry
 from extracted_service.traces_file import TracesFile
 
-from .fake_provider import DONE, ROLE, STOP, STREAM_HEAD, USAGE, Gate, answer, completion, fake_provider, token
+from .fake_provider import (
+    DONE,
+    END,
+    ROLE,
+    STOP,
+    STREAM_HEAD,
+    USAGE,
+    Gate,
+    answer,
+    completion,
+    fake_provider,
+    token,
+)
 from .identities import SigningKey
 from .running import Running, eventually, serving
 
@@ -81,7 +93,7 @@ def server_of(spans: dict[str, dict[str, Any]]) -> dict[str, Any]:
 @pytest.mark.parametrize("path", [SUMMARY, REPLY])
 def test_a_request_is_one_trace_with_one_server_span_and_the_provider_gets_its_id(traced: Traced, path: str) -> None:
     """The aiohttp transport too carries the trace on; the caller's baggage goes nowhere."""
-    script = [STREAM_HEAD + ROLE, token("Hello"), STOP, USAGE, DONE] if path == REPLY else [completion("Hello")]
+    script = [STREAM_HEAD + ROLE, token("Hello"), STOP, USAGE, DONE, END] if path == REPLY else [completion("Hello")]
     traced.running.provider.will(*script)
 
     assert traced.running.post(path, headers=SAMPLED).status_code == 200
@@ -102,7 +114,7 @@ def test_a_request_is_one_trace_with_one_server_span_and_the_provider_gets_its_i
 
 def test_the_span_of_a_stream_lasts_as_long_as_the_stream(traced: Traced) -> None:
     gate = Gate()
-    traced.running.provider.will(STREAM_HEAD + ROLE, token("Hello"), gate, STOP, USAGE, DONE)
+    traced.running.provider.will(STREAM_HEAD + ROLE, token("Hello"), gate, STOP, USAGE, DONE, END)
 
     with traced.running.client() as client, client.stream("POST", REPLY) as response:
         pieces = response.iter_bytes()
