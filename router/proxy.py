@@ -19,7 +19,7 @@ from .config import Server
 from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge
 from .failures import failure_answer
 from .headers import IDENTITY, TRACEPARENT, Headers, answer_headers, first, forwarded, request_head
-from .identity import Exchange, Refusal, Token, is_same_path
+from .identity import SAFE_METHODS, Exchange, Refusal, Token, is_same_path
 from .routes import Table
 from .stages import caller_of, decide
 from .telemetry import Telemetry, Trace
@@ -35,7 +35,6 @@ CALLER = "strangler.caller"
 TARGET = "strangler.target"
 """The scope's key for the request target as the caller wrote it, where the server offers it."""
 
-_SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 _log = logging.getLogger(__name__)
 
 
@@ -156,7 +155,7 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
     with trace.call(decision.primary) as call:
         ours.append((TRACEPARENT, call.traceparent))
         head = request_head(method, _target(scope, path), headers, length=length, ours=ours)
-        request = Request(head + body, method == "HEAD", method in _SAFE and not has_more, is_upgrade)
+        request = Request(head + body, method == "HEAD", method in SAFE_METHODS and not has_more, is_upgrade)
         connection = await pool.connect(request)
         listener = _listen(scope, receive, answer, connection, has_more, length == -1)
         try:
