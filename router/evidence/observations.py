@@ -1,0 +1,116 @@
+"""The words of the evidence as data: what an upstream answered, what it asked of others, how two answers differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Piece(NamedTuple):
+    """How far an answer's body had come, and when."""
+
+    seconds: float
+    """Since the request was sent."""
+    end: int
+    """Bytes of the body that had come by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """An outgoing call that an upstream made while it answered, as the egress saw it."""
+
+    method: str
+    path: str
+    request: bytes
+    """The body that was sent."""
+    status: int
+    """0: there was no answer."""
+    seconds: float
+    """From the call to the last byte of its answer: not the upstream's own time."""
+    is_on_tape: bool = True
+    """Of a shadow's call: it was found on the tape. What was not is never sent, and makes a difference."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one upstream answered to one request, or why it did not."""
+
+    upstream: str
+    status: int
+    """0: there was no answer."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """In order; names in small letters."""
+    body: bytes = b""
+    pieces: tuple[Piece, ...] = ()
+    seconds: float = 0.0
+    """From the request until the last byte of the answer."""
+    error: str = ""
+    """The name of the failure that ended it, as in `errors.py`; empty if the answer came whole."""
+    is_cut_off: bool = False
+    """The answer was longer than what is recorded: `body` is its beginning."""
+    effects: tuple[Effect, ...] = ()
+    """In the order in which they began."""
+
+
+class Kind(StrEnum):
+    """In which way a place differs."""
+
+    MISSING = "missing"  # only the control has it
+    ADDED = "added"  # only the candidate has it
+    TYPE = "type"
+    VALUE = "value"
+    ORDER = "order"
+    FAILED = "failed"  # one side did not answer, or not whole
+    BUFFERED = "buffered"  # the candidate delivers at once what the control streamed
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place in which the candidate's answer, or what it asked of others, is not the control's."""
+
+    place: str
+    """`status`, `header content-type`, `body /citations/0/score`, `event 3 delta /text`, `effect 1 body /model`."""
+    kind: Kind
+    control: str = ""
+    """A keyed digest, unless the operator turned values on; empty where there is nothing."""
+    candidate: str = ""
+
+
+class Verdict(StrEnum):
+    """Of one comparison."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two observations of one exchange, judged; this is what is kept."""
+
+    exchange_id: str
+    """The W3C trace id, 32 hexadecimal digits."""
+    route: str
+    stage: str
+    epoch: str
+    """Names the builds and the rules that it was made under; evidence of different epochs is never added up."""
+    at: float
+    """When, in seconds since 1970."""
+    control: str
+    """The upstream whose answer the caller got."""
+    candidate: str
+    verdict: Verdict
+    reason: str = ""
+    """Of an inconclusive one: why nothing can be said."""
+    differences: tuple[Difference, ...] = ()
+    control_failed: bool = False
+    candidate_failed: bool = False
+    control_seconds: float = 0.0
+    """The side's own time: without the time of its effects."""
+    candidate_seconds: float = 0.0
+    control_first_seconds: float | None = None
+    """Until the first byte of the body, or the first token of a stream."""
+    candidate_first_seconds: float | None = None
+    effects: int = 0
+    """How many the control had."""
