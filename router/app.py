@@ -13,10 +13,11 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 
-from .config import LEGACY, Config, Identity, load
+from .config import LEGACY, Config, Identity
 from .errors import ConfigError, Problem
 from .identity import Exchange
 from .proxy import Live, Proxy, Receive, Scope, Send
+from .reading import load
 from .reload import watch
 from .routes import Table
 from .telemetry import open_telemetry

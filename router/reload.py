@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from .config import Config, load
+from .config import Config
 from .errors import ConfigError
+from .reading import load
 
 LOOK_SECONDS = 0.25
 """How often the file is looked at. A `stat` costs microseconds and works on every file system."""

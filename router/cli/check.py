@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..config import LEGACY, Route, load
+from ..config import LEGACY, Route
+from ..reading import load
 
 File = Annotated[Path, typer.Argument(help="the routes.toml to read")]
 

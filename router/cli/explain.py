@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table as Grid
 
-from ..config import load
 from ..identity import is_same_path
+from ..reading import load
 from ..routes import Table
 from ..stages import caller_of, decide
 from .check import who_answers

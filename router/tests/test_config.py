@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from ..config import CallerKey, Identity, Route, Server, Split, Upstream, load, parse
+from ..config import CallerKey, Identity, Route, Server, Split, Upstream
 from ..errors import ConfigError
+from ..reading import load, parse
 
 MODELS: list[type[BaseModel]] = [Server, Upstream, Identity, Route, Split]
 README = Path(__file__).parents[1] / "README.md"
