@@ -2,6 +2,7 @@
 
     RouterError
     ├── ConfigError              the operator: routes.toml is wrong; carries every problem at once
+    ├── SpansError               the operator: a file of spans cannot be used
     └── ExchangeError            one request failed; `status` and `code` are what the caller gets
         ├── CallerLeft           nobody is there to be answered
         ├── RequestTooLarge      413  a body without a length is longer than we hold
@@ -47,6 +48,10 @@ class ConfigError(RouterError):
         self.problems = problems
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         super().__init__("\n".join([f"{source} has {count}:", *(f"  {problem}" for problem in problems)]))
+
+
+class SpansError(RouterError):
+    """A file of spans that cannot be surveyed; the sentence says why."""
 
 
 class ExchangeError(RouterError):

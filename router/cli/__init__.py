@@ -1,4 +1,4 @@
-"""The command line: `python -m router check | explain | serve`, installed as `strangler` too."""
+"""The command line: `python -m router check | explain | serve | survey`, installed as `strangler` too."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from ..errors import ConfigError
 from .check import check
 from .explain import explain
 from .serve import serve
+from .survey import survey_spans
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A routing proxy for strangler-fig migrations.")
 app.command()(check)
 app.command()(explain)
 app.command()(serve)
+app.command("survey")(survey_spans)
 
 
 def main() -> None:
