@@ -60,6 +60,13 @@ def _methods(value: list[str]) -> list[str]:
     return value
 
 
+def _pointers(value: list[str]) -> list[str]:
+    for pointer in value:
+        if pointer and not pointer.startswith("/"):
+            raise ValueError(f'"{pointer}" is no JSON pointer (RFC 6901): write "/{pointer}"')
+    return value
+
+
 def _address(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
@@ -149,6 +156,65 @@ class Telemetry(Settings):
     sample: float = Field(default=1.0, ge=0, le=1, description="the share of the requests that is traced, 0 to 1")
 
 
+class Evidence(Settings):
+    """Where comparisons, the tape and the journal are kept, and how much of them."""
+
+    url: str = Field(
+        default="sqlite:///var/evidence.db",
+        description="the database, SQLite or PostgreSQL, as SQLAlchemy writes it; all workers and replicas share it",
+    )
+    keep_days: float = Field(default=30.0, gt=0, description="comparisons and counts older than this are forgotten")
+    keep_mib: int = Field(default=512, ge=1, description="above this size in MiB the oldest are forgotten sooner")
+    values: bool = Field(
+        default=False, description="whether differences keep what differs in clear, not only its keyed digest"
+    )
+    redact: Annotated[list[str], AfterValidator(_pointers)] = Field(
+        default=[], description='JSON pointers whose values are never kept in clear, like "/customer/email"'
+    )
+
+
+class Price(Settings):
+    """Of one model, for a million tokens, in any one currency."""
+
+    input: float = Field(ge=0, description="for a million tokens of a request")
+    output: float = Field(ge=0, description="for a million tokens of an answer")
+
+
+class Live(Settings):
+    """What calls to the provider by copies of routes with effects = "live" may cost; above it they are refused."""
+
+    calls_per_minute: int = Field(ge=0, description="the calls of all copies together")
+    tokens_per_day: int = Field(ge=0, description="tokens of requests and answers, in a day of UTC")
+    money_per_day: float = Field(ge=0, description="in the currency of the prices, in a day of UTC")
+    answer_tokens: int = Field(
+        default=1024,
+        ge=1,
+        description="taken for the length of an answer whose request sets no limit, until it is known",
+    )
+    prices: dict[str, Price] = Field(
+        default={}, description="by the model's name as requests have it; a model without a price is refused"
+    )
+
+
+class Egress(Settings):
+    """The face of the router between the applications and their provider; all times in seconds."""
+
+    provider: Annotated[
+        Upstream, BeforeValidator(lambda value: {"url": value} if isinstance(value, str) else value)
+    ] = Field(description="where it listens, like http://127.0.0.1:8020, or a table with the fields of an upstream")
+    pace: Literal["recorded", "at once"] = Field(
+        default="recorded", description='whether a replayed answer takes its time; "at once" keeps only its pieces'
+    )
+    request_bytes: int = Field(
+        default=1_048_576, ge=1, description="the longest request body that can be recorded or found on the tape"
+    )
+    answer_bytes: int = Field(default=4_194_304, ge=0, description="the longest answer that is recorded whole")
+    keep_minutes: float = Field(default=30.0, gt=0, description="how long the tape is kept")
+    live: Live | None = Field(
+        default=None, description='the budget of copies with effects = "live"; without it they are refused'
+    )
+
+
 class Split(Settings):
     """Which share of the callers the extracted upstream answers in stage split."""
 
@@ -189,3 +255,5 @@ class Config(NamedTuple):
     identity: Identity | None
     routes: tuple[Route, ...]
     telemetry: Telemetry
+    evidence: Evidence
+    egress: Egress | None

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from . import paths
-from .config import LEGACY, NOBODY, Config, Identity, Route, Server, Settings, Telemetry, Upstream
+from .config import LEGACY, NOBODY, Config, Egress, Evidence, Identity, Route, Server, Settings, Telemetry, Upstream
 from .errors import ConfigError, Problem
 from .problems import did_you_mean, from_validation, in_words
 
@@ -55,7 +55,7 @@ class _Reading:
         self.problems: list[Problem] = []
 
     def config(self) -> Config:
-        known = ("server", "upstreams", "identity", "telemetry", "routes")
+        known = ("server", "upstreams", "identity", "telemetry", "evidence", "egress", "routes")
         for name in [name for name in self.raw if name not in known]:
             self.add(name, f"there is no such table.{did_you_mean(name, known)}")
         server = self.table(Server, "server", self.raw.get("server", {})) or Server()
@@ -64,8 +64,10 @@ class _Reading:
         if identity and upstreams and identity.upstream not in upstreams:
             self.add("identity.from", self.no_upstream(identity.upstream, upstreams))
         telemetry = self.table(Telemetry, "telemetry", self.raw.get("telemetry", {})) or Telemetry()
+        evidence = self.table(Evidence, "evidence", self.raw.get("evidence", {})) or Evidence()
+        egress = self.table(Egress, "egress", self.raw["egress"]) if "egress" in self.raw else None
         routes = self.routes(upstreams, {LEGACY, identity.upstream if identity else LEGACY})
-        return Config(server, upstreams, identity, routes, telemetry)
+        return Config(server, upstreams, identity, routes, telemetry, evidence, egress)
 
     def upstreams(self) -> dict[str, Upstream]:
         raw = self.raw.get("upstreams")

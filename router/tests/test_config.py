@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -11,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from ..config import CallerKey, Identity, Route, Server, Split, Upstream
+from ..config import CallerKey, Egress, Evidence, Identity, Live, Price, Route, Server, Split, Upstream
 from ..errors import ConfigError
 from ..reading import load, parse
 
-MODELS: list[type[BaseModel]] = [Server, Upstream, Identity, Route, Split]
+MODELS: list[type[BaseModel]] = [Server, Upstream, Identity, Evidence, Egress, Live, Price, Route, Split]
 README = Path(__file__).parents[1] / "README.md"
 HEAD = 'upstreams = { legacy = "http://127.0.0.1:1", assistant = "http://127.0.0.1:2" }\n'
 ROUTE = '[[routes]]\nname = "a"\npath = "/a"\nstage = "legacy"\n'
@@ -394,6 +395,31 @@ def test_whatever_a_file_says_it_is_used_or_refused_with_words(tables: dict[str,
         parse(text)
 
 
+def test_the_provider_of_the_egress_is_an_address_or_a_table() -> None:
+    short = parse(HEAD + '[egress]\nprovider = "http://127.0.0.1:8020"\n').egress
+    long = parse(HEAD + '[egress.provider]\nurl = "http://127.0.0.1:8020"\nidle_seconds = 5\n').egress
+
+    assert short is not None
+    assert long is not None
+    assert (short.provider.url, long.provider.idle_seconds) == (long.provider.url, 5)
+
+
+def test_without_a_table_there_is_no_egress_and_the_evidence_is_a_file() -> None:
+    config = parse(HEAD)
+
+    assert (config.egress, config.evidence.url) == (None, "sqlite:///var/evidence.db")
+
+
+def test_what_is_wrong_with_the_egress_is_told_with_its_place() -> None:
+    text = HEAD + '[egress]\nprovider = "nowhere"\npace = "slow"\n[evidence]\nredact = ["email"]\n'
+
+    assert problems(text) == [
+        'evidence, redact: "email" is no JSON pointer (RFC 6901): write "/email"',
+        'egress, provider.url: "nowhere" must look like "http://127.0.0.1:8001"',
+        'egress, pace: "slow" is none of recorded, at once.',
+    ]
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_every_field_has_a_description(model: type[BaseModel]) -> None:
     missing = [name for name, field in model.model_fields.items() if not field.description]
@@ -406,7 +432,7 @@ def test_every_field_is_in_the_readme(model: type[BaseModel]) -> None:
     readme = README.read_text("utf-8")
     fields = [field.alias or name for name, field in model.model_fields.items()]
 
-    assert [field for field in fields if f"`{field}`" not in readme and f"`split.{field}`" not in readme] == []
+    assert [field for field in fields if not re.search(rf"`((split|live)\.)?{field}`", readme)] == []
 
 
 def test_every_stage_is_in_the_readme() -> None:
