@@ -3,6 +3,7 @@
     RouterError
     ├── ConfigError              the operator: routes.toml is wrong; carries every problem at once
     ├── SpansError               the operator: a file of spans cannot be used
+    ├── EditError                the operator: routes.toml is not changed, and why
     └── ExchangeError            one request failed; `status` and `code` are what the caller gets
         ├── CallerLeft           nobody is there to be answered
         ├── RequestTooLarge      413  a body without a length is longer than we hold
@@ -52,6 +53,10 @@ class ConfigError(RouterError):
 
 class SpansError(RouterError):
     """A file of spans that cannot be surveyed; the sentence says why."""
+
+
+class EditError(RouterError):
+    """routes.toml stays as it is; the sentence says why and what to do."""
 
 
 class ExchangeError(RouterError):

@@ -1,4 +1,4 @@
-"""The command line: `python -m router check | explain | serve | survey`, installed as `strangler` too."""
+"""The command line: `python -m router check | explain | serve | advance | …`, installed as `strangler` too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import sys
 
 import typer
 
-from ..errors import ConfigError
+from ..errors import ConfigError, EditError
+from .advance import advance, rollback
 from .check import check
 from .explain import explain
 from .serve import serve
@@ -16,13 +17,18 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="A routing pr
 app.command()(check)
 app.command()(explain)
 app.command()(serve)
+app.command()(advance)
+app.command()(rollback)
 app.command("survey")(survey_spans)
 
 
 def main() -> None:
-    """Run one command; a routes.toml that cannot be used ends any of them with status 2."""
+    """Run one command; a routes.toml that cannot be used ends it with status 2, whatever else is refused with 1."""
     try:
         app()
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except EditError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
