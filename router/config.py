@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -18,9 +18,18 @@ from pydantic import (
 from . import paths
 
 LEGACY = "legacy"
-Stage = Literal["legacy", "split", "extracted"]
+Stage = Literal["legacy", "shadow", "split", "reverse", "extracted"]
+Effects = Literal["none", "tape", "live"]
+
+COPYING: frozenset[Stage] = frozenset(("shadow", "split", "reverse"))
+"""The stages in which copies are made."""
+COPIED_UNDECLARED = frozenset(("GET", "HEAD"))
+"""The methods whose requests are copied although nothing says what a copy causes."""
 
 _NAME = r"^[a-z][a-z0-9-]{0,62}$"
+
+
+Pointers = TypeVar("Pointers", list[str], tuple[str, ...])
 
 
 class CallerKey(NamedTuple):
@@ -60,7 +69,7 @@ def _methods(value: list[str]) -> list[str]:
     return value
 
 
-def _pointers(value: list[str]) -> list[str]:
+def _pointers(value: Pointers) -> Pointers:
     for pointer in value:
         if pointer and not pointer.startswith("/"):
             raise ValueError(f'"{pointer}" is no JSON pointer (RFC 6901): write "/{pointer}"')
@@ -215,6 +224,21 @@ class Egress(Settings):
     )
 
 
+class Copies(Settings):
+    """How shadow copies are made, in each worker process; all sizes in bytes, all times in seconds."""
+
+    workers: int = Field(default=8, ge=1, le=1000, description="copies that are on their way at once")
+    queue: int = Field(default=256, ge=1, description="copies that wait; the next is dropped and counted")
+    body_bytes: int = Field(
+        default=1_048_576, ge=0, description="the longest body of a request or an answer that is recorded"
+    )
+    total_bytes: int = Field(
+        default=67_108_864, ge=0, description="all that is recorded at one time, of all requests and copies together"
+    )
+    timeout_seconds: float = Field(default=120.0, gt=0, description="for one copy, from its first byte to its last")
+    per_second: float = Field(default=50.0, gt=0, description="copies of one route; the next is dropped and counted")
+
+
 class Split(Settings):
     """Which share of the callers the extracted upstream answers in stage split."""
 
@@ -225,6 +249,30 @@ class Split(Settings):
     salt: str = Field(default="", description="put before the key; the route's name if left out")
 
 
+class Shadow(Settings):
+    """Which of a route's requests are copied, and what a copy may do; needed by the stages shadow and reverse."""
+
+    percent: Annotated[float, AfterValidator(_percent)] = Field(
+        default=100, ge=0, le=100, description="the share that is copied, 0 to 100, two decimals"
+    )
+    by: Annotated[CallerKey | None, BeforeValidator(_caller_key)] = Field(
+        default=None,
+        description="what belongs together and is copied whole or not at all, written like split.by, and that if left "
+        "out; without either, or where a request has it not, each request is for itself",
+    )
+    salt: str = Field(default="", description='put before the key; the route\'s name and " shadow" if left out')
+    effects: Effects | None = Field(
+        default=None,
+        description='what a copy causes: "none" (it only reads), "tape" (calls to the provider are answered from the '
+        'tape, its own writes are rolled back by the service), "live" (it makes real calls); if left out, only GET and '
+        "HEAD are copied",
+    )
+    ignore: Annotated[tuple[str, ...], AfterValidator(_pointers)] = Field(
+        default=(), description='JSON pointers to what may differ, like "/generated_at"'
+    )
+
+
+NO_COPIES = Shadow(percent=0)
 NOBODY = Split(percent=0, by=CallerKey("address"))
 
 
@@ -237,6 +285,9 @@ class Route(Settings):
     to: str = Field(default="", description="the extracted upstream; may be left out where there is only one")
     stage: Stage = Field(description="how far the route has moved")
     split: Split = Field(default=NOBODY, description="needed by stage split; may stay while another is in use")
+    shadow: Shadow = Field(
+        default=NO_COPIES, description="needed by the stages shadow and reverse; may stay while another is in use"
+    )
     _segments: tuple[paths.Segment, ...] = PrivateAttr(default=())
 
     def model_post_init(self, _: Any) -> None:
@@ -255,5 +306,6 @@ class Config(NamedTuple):
     identity: Identity | None
     routes: tuple[Route, ...]
     telemetry: Telemetry
+    copies: Copies
     evidence: Evidence
     egress: Egress | None

@@ -125,7 +125,7 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
     address: str = scope["client"][0] if scope["client"] else ""
 
     route = live.table.match(method, path)
-    decision = decide(route, caller_of(route, headers, address))
+    decision = decide(route, method, caller_of(route, headers, address), trace.exchange_id)
     pool = live.pools[decision.primary]
     trace.upstream = decision.primary
     if route is not None:

@@ -10,7 +10,23 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from . import paths
-from .config import LEGACY, NOBODY, Config, Egress, Evidence, Identity, Route, Server, Settings, Telemetry, Upstream
+from .config import (
+    COPIED_UNDECLARED,
+    COPYING,
+    LEGACY,
+    NO_COPIES,
+    NOBODY,
+    Config,
+    Copies,
+    Egress,
+    Evidence,
+    Identity,
+    Route,
+    Server,
+    Settings,
+    Telemetry,
+    Upstream,
+)
 from .errors import ConfigError, Problem
 from .problems import did_you_mean, from_validation, in_words
 
@@ -55,7 +71,7 @@ class _Reading:
         self.problems: list[Problem] = []
 
     def config(self) -> Config:
-        known = ("server", "upstreams", "identity", "telemetry", "evidence", "egress", "routes")
+        known = ("server", "upstreams", "identity", "shadow", "evidence", "egress", "telemetry", "routes")
         for name in [name for name in self.raw if name not in known]:
             self.add(name, f"there is no such table.{did_you_mean(name, known)}")
         server = self.table(Server, "server", self.raw.get("server", {})) or Server()
@@ -67,7 +83,8 @@ class _Reading:
         evidence = self.table(Evidence, "evidence", self.raw.get("evidence", {})) or Evidence()
         egress = self.table(Egress, "egress", self.raw["egress"]) if "egress" in self.raw else None
         routes = self.routes(upstreams, {LEGACY, identity.upstream if identity else LEGACY})
-        return Config(server, upstreams, identity, routes, telemetry, evidence, egress)
+        copies = self.table(Copies, "shadow", self.raw.get("shadow", {})) or Copies()
+        return Config(server, upstreams, identity, routes, telemetry, copies, evidence, egress)
 
     def upstreams(self) -> dict[str, Upstream]:
         raw = self.raw.get("upstreams")
@@ -120,6 +137,7 @@ class _Reading:
             self.add(f"{place}, to", f'"{route.to}" is the monolith itself: name the extracted upstream')
         if route.stage == "split" and route.split is NOBODY:
             self.add(f"{place}, split", 'stage split needs it: split = { percent = 10, by = "cookie:sessionid" }')
+        self.check_shadow(route, place)
         for other in earlier:
             if other.name == route.name:
                 self.add(f"{place}, name", "is taken by an earlier route: every route needs its own")
@@ -128,8 +146,21 @@ class _Reading:
                     f"{place}, path",
                     f'is hidden by "{other.name}", which comes first: put this route before it',
                 )
-        salted = route.split.model_copy(update={"salt": route.split.salt or route.name})
-        return route.model_copy(update={"split": salted})
+        return _filled_in(route)
+
+    def check_shadow(self, route: Route, place: str) -> None:
+        """A stage with copies says what a copy may do, unless all that is copied is a read by its method."""
+        if route.stage in ("shadow", "reverse") and route.shadow is NO_COPIES:
+            self.add(f"{place}, shadow", f'stage {route.stage} needs it: shadow = {{ effects = "tape" }}')
+        if route.stage not in COPYING or not route.shadow.percent or route.shadow.effects is not None:
+            return
+        if not route.methods or not COPIED_UNDECLARED.issuperset(route.methods):
+            self.add(
+                f"{place}, shadow.effects",
+                'say what a copy causes: "none" if the route only reads, "tape" if its calls to the provider are '
+                'answered from the tape and its writes rolled back, "live" if copies may make real calls; '
+                "undeclared, only GET and HEAD are copied, and the route has other methods",
+            )
 
     def table(self, model: type[Model], place: str, raw: Any) -> Model | None:
         try:
@@ -143,6 +174,18 @@ class _Reading:
 
     def add(self, place: str, cure: str) -> None:
         self.problems.append(Problem(place, cure))
+
+
+def _filled_in(route: Route) -> Route:
+    """With what was left out because the rest of the route says it."""
+    split, shadow = route.split, route.shadow
+    by = shadow.by or (None if split is NOBODY else split.by)
+    return route.model_copy(
+        update={
+            "split": split.model_copy(update={"salt": split.salt or route.name}),
+            "shadow": shadow.model_copy(update={"salt": shadow.salt or f"{route.name} shadow", "by": by}),
+        }
+    )
 
 
 def _hides(earlier: Route, later: Route) -> bool:

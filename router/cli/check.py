@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..config import LEGACY, Route
+from ..config import COPYING, LEGACY, Route
 from ..reading import load
 
 File = Annotated[Path, typer.Argument(help="the routes.toml to read")]
@@ -18,10 +18,11 @@ File = Annotated[Path, typer.Argument(help="the routes.toml to read")]
 def check(file: File = Path("routes.toml")) -> None:
     """Check routes.toml: every problem at once, or the routes it describes. Exit status 2 if it cannot be used."""
     config = load(file)
-    table = Table("route", "methods", "path", "stage", "who answers", box=None, pad_edge=False)
+    table = Table("route", "methods", "path", "stage", "who answers", "copies", box=None, pad_edge=False)
     for route in config.routes:
-        table.add_row(route.name, " ".join(route.methods) or "all", route.path, route.stage, who_answers(route))
-    table.add_row("(everything else)", "all", "", "", LEGACY)
+        methods = " ".join(route.methods) or "all"
+        table.add_row(route.name, methods, route.path, route.stage, who_answers(route), who_is_copied(route))
+    table.add_row("(everything else)", "all", "", "", LEGACY, "")
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{file} is right.")
@@ -30,9 +31,17 @@ def check(file: File = Path("routes.toml")) -> None:
 def who_answers(route: Route) -> str:
     """In words, for any caller."""
     match route.stage:
-        case "legacy":
+        case "legacy" | "shadow":
             return LEGACY
-        case "extracted":
+        case "extracted" | "reverse":
             return route.to
         case "split":
             return f"{route.to} for {route.split.percent:g} % by {route.split.by}, {LEGACY} for the rest"
+
+
+def who_is_copied(route: Route) -> str:
+    """In words: to whom, and which share of the route's requests; empty if nothing is copied."""
+    if route.stage not in COPYING or not route.shadow.percent:
+        return ""
+    of = f" of what {LEGACY} answers" if route.stage == "split" else ""
+    return f"{LEGACY if route.stage == 'reverse' else route.to}: {route.shadow.percent:g} %{of}"

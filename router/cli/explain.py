@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from ..identity import is_same_path
 from ..reading import load
 from ..routes import Table
 from ..stages import caller_of, decide
-from .check import who_answers
+from .check import who_answers, who_is_copied
 
 Words = Annotated[list[str], typer.Argument(metavar="[routes.toml] METHOD PATH", show_default=False)]
 HeaderLines = Annotated[
@@ -30,7 +31,7 @@ def explain(words: Words, header: HeaderLines = [], address: Address = "127.0.0.
     headers = [_header(line) for line in header]
     raw_path = path.partition("?")[0].encode("ascii")
     route = Table(config.routes).match(method, raw_path)
-    decision = decide(route, caller_of(route, headers, address))
+    decision = decide(route, method, caller_of(route, headers, address), random.getrandbits(128))
     grid = Grid.grid(padding=(0, 2))
     grid.add_row("request", f"{method} {path}")
     grid.add_row("route", route.name if route else "none")
@@ -42,6 +43,8 @@ def explain(words: Words, header: HeaderLines = [], address: Address = "127.0.0.
     else:
         grid.add_row("upstream", f"{decision.primary} at {config.upstreams[decision.primary].url}")
         grid.add_row("because", decision.reason)
+        if route and who_is_copied(route):
+            grid.add_row("copy", f"{decision.shadow or 'none'}: {decision.copied.value}")
     Console(highlight=False, soft_wrap=True).print(grid)
 
 

@@ -31,6 +31,13 @@ path = "/api/tickets/{id}/reply"
 methods = ["POST"]
 stage = "split"
 split = { percent = 10, by = "cookie:sessionid" }
+shadow = { percent = 25, effects = "tape" }
+[[routes]]
+name = "tickets"
+path = "/api/tickets"
+methods = ["GET", "HEAD"]
+stage = "reverse"
+shadow = {}
 [[routes]]
 name = "search"
 path = "/api/search"
@@ -58,8 +65,9 @@ def test_check_lists_the_routes_and_who_answers(file: str) -> None:
     assert result.exit_code == 0
     assert [
         "reply", "POST", "/api/tickets/{id}/reply", "split",
-        "assistant for 10 % by cookie sessionid, legacy for the rest",
+        "assistant for 10 % by cookie sessionid, legacy for the rest", "assistant: 25 % of what legacy answers",
     ] in lines  # fmt: skip
+    assert ["tickets", "GET HEAD", "/api/tickets", "reverse", "assistant", "legacy: 100 %"] in lines
     assert ["search", "all", "/api/search", "extracted", "assistant"] in lines
     assert ["ask", "all", "/api/ask", "legacy", "legacy"] in lines
     assert "is right." in result.output
@@ -104,6 +112,16 @@ def test_explain_says_who_answers_one_request_and_why(
     assert said["route"].strip() == route
     assert said["upstream"].split(" ")[0] == upstream
     assert said["because"].strip() == because
+
+
+def test_explain_says_who_gets_a_copy_and_why_nobody_does(file: str) -> None:
+    taken = run("explain", file, "GET", "/api/tickets")
+    refused = run("explain", file, "POST", "/api/tickets/7/reply", "--header", "cookie: sessionid=12")
+    silent = run("explain", file, "GET", "/api/search")
+
+    assert "legacy: this request is in the share that is copied" in taken.output
+    assert "none: the extracted upstream answers it itself" in refused.output
+    assert "copy" not in silent.output
 
 
 @pytest.mark.parametrize(

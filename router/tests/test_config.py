@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from ..config import CallerKey, Egress, Evidence, Identity, Live, Price, Route, Server, Split, Upstream
+from ..config import CallerKey, Copies, Egress, Evidence, Identity, Live, Price, Route, Server, Shadow, Split, Upstream
 from ..errors import ConfigError
 from ..reading import load, parse
 
-MODELS: list[type[BaseModel]] = [Server, Upstream, Identity, Evidence, Egress, Live, Price, Route, Split]
+MODELS: list[type[BaseModel]] = [
+    Server, Upstream, Identity, Copies, Evidence, Egress, Live, Price, Route, Split, Shadow,
+]  # fmt: skip
 README = Path(__file__).parents[1] / "README.md"
 HEAD = 'upstreams = { legacy = "http://127.0.0.1:1", assistant = "http://127.0.0.1:2" }\n'
 ROUTE = '[[routes]]\nname = "a"\npath = "/a"\nstage = "legacy"\n'
@@ -64,6 +66,55 @@ def test_a_split_may_stay_while_another_stage_is_in_use() -> None:
     (route,) = parse(HEAD + ROUTE + 'split = { percent = 10.25, by = "header:X-User" }').routes
 
     assert (route.split.percent, route.split.by) == (10.25, CallerKey("header", "X-User"))
+
+
+def test_a_shadow_goes_by_what_the_split_goes_by_if_it_does_not_say() -> None:
+    split = 'split = { percent = 10, by = "cookie:s" }\n'
+
+    def by(rest: str) -> CallerKey | None:
+        return parse(HEAD + ROUTE + rest).routes[0].shadow.by
+
+    assert by(split + "shadow = {}") == CallerKey("cookie", "s")
+    assert by(split + 'shadow = { by = "address" }') == CallerKey("address")
+    assert by("shadow = {}") is None
+
+
+def test_split_and_shadow_draw_with_salts_of_their_own() -> None:
+    (route,) = parse(HEAD + ROUTE + "shadow = {}").routes
+
+    assert route.shadow.salt not in ("", route.split.salt)
+
+
+@pytest.mark.parametrize("stage", ["shadow", "split", "reverse"])
+@pytest.mark.parametrize(
+    ("methods", "shadow", "is_right"),
+    [
+        ('["GET", "HEAD"]', "{}", True),
+        ('["GET", "POST"]', "{}", False),
+        ("[]", "{}", False),
+        ('["GET", "POST"]', '{ effects = "none" }', True),
+        ("[]", '{ effects = "tape" }', True),
+        ("[]", "{ percent = 0 }", True),
+    ],
+)
+def test_where_copies_are_made_a_route_declares_their_effects_unless_all_are_reads(
+    stage: str, methods: str, shadow: str, is_right: bool
+) -> None:
+    route = ROUTE.replace('"legacy"', f'"{stage}"')
+    split = 'split = { percent = 1, by = "address" }\n'
+    text = f"{HEAD}{route}methods = {methods}\n{split}shadow = {shadow}\n"
+
+    if is_right:
+        assert len(parse(text).routes) == 1
+    else:
+        (problem,) = problems(text)
+        assert problem.startswith('routes[0] "a", shadow.effects: say what a copy causes')
+
+
+def test_a_split_needs_no_shadow() -> None:
+    (route,) = parse(HEAD + ROUTE.replace("legacy", "split") + 'split = { percent = 1, by = "address" }').routes
+
+    assert route.shadow.percent == 0
 
 
 def test_the_port_of_an_upstream_is_80_if_it_is_left_out() -> None:
@@ -190,8 +241,20 @@ def test_a_wrong_identity_table_is_named_with_its_cure(line: str, expected: str)
     ("change", "expected"),
     [
         (("stage = ", "stge = "), 'routes[0] "a", stge: there is no such field. Did you mean "stage"?'),
-        (('"legacy"', '"extract"'), '"extract" is none of legacy, split, extracted. Did you mean "extracted"?'),
-        (('"legacy"', '"shadow"'), '"shadow" is none of legacy, split, extracted.'),
+        (
+            ('"legacy"', '"extract"'),
+            '"extract" is none of legacy, shadow, split, reverse, extracted. Did you mean "extracted"?',
+        ),
+        (('"legacy"', '"canary"'), '"canary" is none of legacy, shadow, split, reverse, extracted.'),
+        (('"legacy"', '"shadow"'), 'shadow: stage shadow needs it: shadow = { effects = "tape" }'),
+        (('"legacy"', '"reverse"'), 'shadow: stage reverse needs it: shadow = { effects = "tape" }'),
+        (('stage = "legacy"', 'stage = "shadow"\nshadow = {}'), 'shadow.effects: say what a copy causes: "none" if'),
+        (("stage", 'shadow = { effects = "tap" }\nstage'), '"tap" is none of none, tape, live. Did you mean "tape"?'),
+        (("stage", "shadow = { percent = 101 }\nstage"), "shadow.percent: must be less than or equal to"),
+        (("stage", 'shadow = { by = "cookie" }\nstage'), 'shadow.by: must be "cookie:NAME", "header:NAME" or'),
+        (("stage", "shadow = { ignore = ['a'] }\nstage"), '"a" is no JSON pointer (RFC 6901): write "/a"'),
+        (("stage", "shadow = { ignored = [] }\nstage"), 'there is no such field. Did you mean "ignore"?'),
+        (("stage", "shadow = 3\nstage"), 'routes[0] "a", shadow: must be a table'),
         (('name = "a"\n', ""), "routes[0], name: is missing: small letters, digits and dashes"),
         (('"a"', '"A"'), 'routes[0] "A", name: "A" does not fit: small letters, digits and dashes'),
         (('"/a"', '"a"'), 'routes[0] "a", path: must begin with a slash: write "/a"'),
@@ -360,10 +423,45 @@ class Raw(str):
 
 
 WORDS = st.sampled_from(
-    ["legacy", "split", "extracted", "http://h:1", "/a", "/{x}", "address", "cookie:s", "", "GET", "a", "\0", "é"]
+    [
+        "legacy",
+        "shadow",
+        "split",
+        "reverse",
+        "extracted",
+        "none",
+        "tape",
+        "http://h:1",
+        "/a",
+        "/{x}",
+        "address",
+        "cookie:s",
+        "",
+        "GET",
+        "a",
+        "\0",
+        "é",
+    ]
 )
 NAMES = st.sampled_from(
-    ["legacy", "name", "path", "stage", "to", "split", "percent", "by", "url", "methods", "from", "identity", "é", ""]
+    [
+        "legacy",
+        "name",
+        "path",
+        "stage",
+        "to",
+        "split",
+        "shadow",
+        "percent",
+        "by",
+        "effects",
+        "url",
+        "methods",
+        "from",
+        "identity",
+        "é",
+        "",
+    ]
 )
 LEAVES = WORDS | st.integers(-5, 200) | st.booleans() | st.sampled_from([Raw("nan"), Raw("inf"), Raw("1979-05-27")])
 VALUES = st.recursive(
@@ -387,7 +485,7 @@ def written(value: object) -> str:
 
 
 @settings(max_examples=150)
-@given(st.dictionaries(st.sampled_from(["server", "upstreams", "identity", "routes", "other"]), VALUES))
+@given(st.dictionaries(st.sampled_from(["server", "upstreams", "identity", "shadow", "routes", "other"]), VALUES))
 def test_whatever_a_file_says_it_is_used_or_refused_with_words(tables: dict[str, object]) -> None:
     text = "".join(f"{name} = {written(value)}\n" for name, value in tables.items())
 
@@ -432,7 +530,7 @@ def test_every_field_is_in_the_readme(model: type[BaseModel]) -> None:
     readme = README.read_text("utf-8")
     fields = [field.alias or name for name, field in model.model_fields.items()]
 
-    assert [field for field in fields if not re.search(rf"`((split|live)\.)?{field}`", readme)] == []
+    assert [field for field in fields if not re.search(rf"`((split|shadow|live)\.)?{field}`", readme)] == []
 
 
 def test_every_stage_is_in_the_readme() -> None:
