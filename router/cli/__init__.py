@@ -1,4 +1,4 @@
-"""The command line: `python -m router check | explain | serve | advance | …`, installed as `strangler` too."""
+"""The command line: `python -m router check | explain | init | serve | advance | …`, installed as `strangler` too."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from ..errors import ConfigError, EditError
 from .advance import advance, rollback
 from .check import check
 from .explain import explain
+from .init import init
 from .serve import serve
 from .survey import survey_spans
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A routing proxy for strangler-fig migrations.")
 app.command()(check)
 app.command()(explain)
+app.command()(init)
 app.command()(serve)
 app.command()(advance)
 app.command()(rollback)

@@ -1,0 +1,87 @@
+"""The first routes.toml of somebody's own migration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ..cli import app
+from ..reading import load
+
+BOTH = ("--legacy", "http://127.0.0.1:9001", "--extracted", "shop=http://127.0.0.1:9002")
+
+
+def init(file: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["init", "--file", str(file), *arguments])
+
+
+def words(said: Result) -> str:
+    """Without the box that typer draws, and the line ends in it."""
+    return " ".join(f"{said.output} {said.exception}".replace("│", " ").split())
+
+
+def test_the_file_it_writes_can_be_used_and_moves_nothing(tmp_path: Path) -> None:
+    said = init(tmp_path / "routes.toml", *BOTH)
+
+    config = load(tmp_path / "routes.toml")
+    assert said.exit_code == 0, said.output
+    assert {name: upstream.url for name, upstream in config.upstreams.items()} == {
+        "legacy": "http://127.0.0.1:9001",
+        "shop": "http://127.0.0.1:9002",
+    }
+    assert config.routes == ()
+    assert "survey" in said.output
+
+
+def test_the_example_in_it_is_right_once_its_marks_are_taken_away(tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+    init(file, *BOTH)
+    before, _, example = file.read_text().partition("#\n# [[routes]]")
+    file.write_text(before + "\n[[routes]]" + example.replace("\n# ", "\n"))
+
+    [route] = load(file).routes
+
+    assert (route.name, route.to, route.stage) == ("slow-endpoint", "shop", "legacy")
+
+
+def test_a_route_that_is_named_begins_in_stage_legacy(tmp_path: Path) -> None:
+    init(tmp_path / "routes.toml", *BOTH, "--route", "quote=/api/quotes/{id:int}", "--route", "ask=/api/ask")
+
+    routes = load(tmp_path / "routes.toml").routes
+
+    assert [(route.name, route.path, route.stage) for route in routes] == [
+        ("quote", "/api/quotes/{id:int}", "legacy"),
+        ("ask", "/api/ask", "legacy"),
+    ]
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_text("mine")
+
+    said = init(file, *BOTH)
+
+    assert said.exit_code == 2
+    assert "is there already" in words(said)
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--legacy", "127.0.0.1:9001", "--extracted", "shop=http://127.0.0.1:9002"), "must look like"),
+        (("--legacy", "http://127.0.0.1:1", "--extracted", "http://127.0.0.1:2"), "has no name and value"),
+        (("--legacy", "http://127.0.0.1:1", "--extracted", "legacy=http://127.0.0.1:2"), "is the monolith"),
+        ((*BOTH, "--route", "a=b"), "must begin with a slash"),
+    ],
+)
+def test_what_cannot_be_used_is_said_and_nothing_is_written(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    said = init(tmp_path / "routes.toml", *arguments)
+
+    assert said.exit_code != 0
+    assert sentence in words(said)
+    assert not (tmp_path / "routes.toml").exists()
