@@ -21,7 +21,7 @@ from .reading import load
 from .reload import watch
 from .routes import Table
 from .telemetry import open_telemetry
-from .upstream import Pool
+from .upstream import Pool, tls_context
 
 FILE_ENV = "STRANGLER_ROUTES"
 """The environment variable that tells a worker process which routes.toml to serve."""
@@ -36,6 +36,8 @@ class RouterApp(Starlette):
         self._environ = environ
         self._config = load(file)
         identity_secret(self._config.identity, environ)
+        for upstream in self._config.upstreams.values():
+            tls_context(upstream)
         self._proxy: Proxy | None = None
         super().__init__(lifespan=self._lifespan)
 
@@ -74,10 +76,13 @@ def create_app() -> RouterApp:
 def go_live(config: Config, environ: Mapping[str, str], pools: Mapping[str, Pool]) -> Live:
     """What serves `config`; upstreams that did not change keep their pools, with the connections in them.
 
-    Raises ConfigError if the environment lacks the identity exchange's secret; then nothing was opened.
+    Raises ConfigError if the environment lacks the identity exchange's secret, or files of TLS cannot be used; then
+    nothing was opened.
     """
     secret = identity_secret(config.identity, environ)
     kept = {name: pool for name, pool in pools.items() if config.upstreams.get(name) == pool.upstream}
+    for name in config.upstreams.keys() - kept.keys():
+        tls_context(config.upstreams[name])  # all of them before the first pool, which has a timer
     now = {name: kept.get(name) or Pool(upstream) for name, upstream in config.upstreams.items()}
     sample = config.telemetry.sample
     if config.identity is None:

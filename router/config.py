@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    model_validator,
 )
 
 from . import paths
@@ -78,8 +79,12 @@ def _pointers(value: Pointers) -> Pointers:
 
 def _address(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(f'"{url}" must look like "http://127.0.0.1:8001"')
+    if parts.scheme == "unix":
+        if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
+            raise ValueError(f'"{url}" must name the socket by its whole path: "unix:/run/app.sock"')
+        return url
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f'"{url}" must look like "http://127.0.0.1:8001", or https, or "unix:/app.sock"')
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
         raise ValueError(f'"{url}" must end after the port: the router passes paths on as they are')
     parts.port  # noqa: B018  (raises ValueError by itself if it is no port)
@@ -103,10 +108,25 @@ class Server(Settings):
     )
 
 
+class Tls(Settings):
+    """How an https upstream is recognised, and how the router makes itself known to it."""
+
+    ca: str = Field(default="", description="a PEM file of the authorities to believe; the system's, if left out")
+    verify: bool = Field(default=True, description="whether its certificate is checked; false is for trying things out")
+    server_name: str = Field(default="", description="the name in its certificate; the URL's host, if left out")
+    certificate: str = Field(
+        default="", description="a PEM file with the router's own certificate, if it is to have one"
+    )
+    key: str = Field(default="", description="a PEM file with the key for it, if it is not in the same file")
+
+
 class Upstream(Settings):
     """A service that can answer."""
 
-    url: Annotated[str, AfterValidator(_address)] = Field(description="where it listens, like http://127.0.0.1:8001")
+    url: Annotated[str, AfterValidator(_address)] = Field(
+        description="where it listens: http://127.0.0.1:8001, or https, or unix:/app.sock"
+    )
+    tls: Tls = Field(default=Tls(), description="for an https url, what else there is to say")
     identity: bool = Field(default=True, description="whether its requests carry a signed identity; needs [identity]")
     chunked_requests: Literal["spool", "stream"] = Field(
         default="spool",
@@ -127,13 +147,31 @@ class Upstream(Settings):
         description="how long an idle connection is kept; below the upstream's own limit (uvicorn's is 5 s)",
     )
 
+    @model_validator(mode="after")
+    def _tls_fits(self) -> Upstream:
+        if self.tls != Tls() and not self.is_tls:
+            raise ValueError("only an https url takes tls: write https://…, or leave tls out")
+        if self.tls.key and not self.tls.certificate:
+            raise ValueError("tls.key is the key of a certificate: name it in tls.certificate")
+        return self
+
+    @property
+    def is_tls(self) -> bool:
+        return urlsplit(self.url).scheme == "https"
+
+    @property
+    def socket(self) -> str:
+        """The path of its Unix socket, if it listens on one."""
+        parts = urlsplit(self.url)
+        return parts.path if parts.scheme == "unix" else ""
+
     @property
     def host(self) -> str:
         return urlsplit(self.url).hostname or ""
 
     @property
     def port(self) -> int:
-        return urlsplit(self.url).port or 80
+        return urlsplit(self.url).port or (443 if self.is_tls else 80)
 
 
 class Identity(Settings):

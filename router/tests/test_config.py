@@ -19,6 +19,7 @@ from ..reading import load, parse
 MODELS: list[type[BaseModel]] = [
     Server, Upstream, Identity, Copies, Evidence, Egress, Live, Price, Route, Split, Shadow,
 ]  # fmt: skip
+LOOKS = 'must look like "http://127.0.0.1:8001", or https, or "unix:/app.sock"'
 README = Path(__file__).parents[1] / "README.md"
 HEAD = 'upstreams = { legacy = "http://127.0.0.1:1", assistant = "http://127.0.0.1:2" }\n'
 ROUTE = '[[routes]]\nname = "a"\npath = "/a"\nstage = "legacy"\n'
@@ -147,9 +148,20 @@ def test_a_wrong_table_is_named_with_its_cure(text: str, expected: str) -> None:
     ("value", "expected"),
     [
         ("3", "upstreams.legacy: must be a table"),
-        ('"h:1"', 'upstreams.legacy, url: "h:1" must look like "http://127.0.0.1:8001"'),
-        ('"https://h"', 'upstreams.legacy, url: "https://h" must look like "http://127.0.0.1:8001"'),
-        ('"http://"', 'upstreams.legacy, url: "http://" must look like "http://127.0.0.1:8001"'),
+        ('"h:1"', f'upstreams.legacy, url: "h:1" {LOOKS}'),
+        ('"ftp://h"', f'upstreams.legacy, url: "ftp://h" {LOOKS}'),
+        ('"https://"', f'upstreams.legacy, url: "https://" {LOOKS}'),
+        ('"unix:s"', 'upstreams.legacy, url: "unix:s" must name the socket by its whole path: "unix:/run/app.sock"'),
+        (
+            '{ url = "http://h", tls = { verify = false } }',
+            "upstreams.legacy: only an https url takes tls: write https://…, or leave tls out",
+        ),
+        (
+            '{ url = "https://h", tls = { key = "k" } }',
+            "upstreams.legacy: tls.key is the key of a certificate: name it in tls.certificate",
+        ),
+        ('{ url = "https://h", tls = { ca = 1 } }', "upstreams.legacy, tls.ca: must be a valid string, not 1"),
+        ('"http://"', f'upstreams.legacy, url: "http://" {LOOKS}'),
         (
             '"http://h/p"',
             'upstreams.legacy, url: "http://h/p" must end after the port: the router passes paths on as they are',
@@ -161,12 +173,15 @@ def test_a_wrong_table_is_named_with_its_cure(text: str, expected: str) -> None:
         ('"http://h:port"', "upstreams.legacy, url: Port could not be cast to integer value as 'port'"),
         ('"http://h:99999"', "upstreams.legacy, url: Port out of range 0-65535"),
         ('"http://[::1"', "upstreams.legacy, url: Invalid IPv6 URL"),
-        ("{}", "upstreams.legacy, url: is missing: where it listens, like http://127.0.0.1:8001"),
+        (
+            "{}",
+            "upstreams.legacy, url: is missing: where it listens: http://127.0.0.1:8001, or https, or unix:/app.sock",
+        ),
         (
             '{ url = "http://h", conections = 3 }',
             (
                 'upstreams.legacy, conections: there is no such field. Did you mean "connections"? Known are: '
-                "url, identity, chunked_requests, connections, connect_seconds, first_byte_seconds, idle_seconds, "
+                "url, tls, identity, chunked_requests, connections, connect_seconds, first_byte_seconds, idle_seconds, "
                 "websocket_idle_seconds, keep_seconds"
             ),
         ),
@@ -367,7 +382,7 @@ def test_every_problem_is_told_at_once_in_the_files_order() -> None:
     [server]
     spool = 1
     [upstreams]
-    legacy = "https://h"
+    legacy = "ftp://h"
     service = { url = "http://h", connections = "x" }
     [identity]
     from = "nobody"
@@ -513,7 +528,7 @@ def test_what_is_wrong_with_the_egress_is_told_with_its_place() -> None:
 
     assert problems(text) == [
         'evidence, redact: "email" is no JSON pointer (RFC 6901): write "/email"',
-        'egress, provider.url: "nowhere" must look like "http://127.0.0.1:8001"',
+        f'egress, provider.url: "nowhere" {LOOKS}',
         'egress, pace: "slow" is none of recorded, at once.',
     ]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import h11
 
@@ -117,20 +119,23 @@ class Upstream:
     """A listening server. `asked` holds every request's head and body in order of arrival."""
 
     port: int
+    scheme: str = "http"
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
     open: int = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
 
 @contextlib.asynccontextmanager
-async def upstream(script: Script) -> AsyncIterator[Upstream]:
-    """A server on a free port that runs `script` on each connection and closes it afterwards."""
+async def upstream(
+    script: Script, *, tls: ssl.SSLContext | None = None, path: Path | None = None
+) -> AsyncIterator[Upstream]:
+    """A server on a free port, or on a Unix socket, that runs `script` on each connection and closes it afterwards."""
     tasks: set[asyncio.Task[None]] = set()
-    self = Upstream(0)
+    self = Upstream(0, "http" if tls is None else "https")
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -149,8 +154,11 @@ async def upstream(script: Script) -> AsyncIterator[Upstream]:
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    self.port = server.sockets[0].getsockname()[1]
+    if path is None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+        self.port = server.sockets[0].getsockname()[1]
+    else:
+        server = await asyncio.start_unix_server(serve, path)
     try:
         yield self
     finally:

@@ -2,5 +2,6 @@
 
 from .connection import Connection, Request
 from .pool import Pool
+from .reach import tls_context
 
-__all__ = ["Connection", "Pool", "Request"]
+__all__ = ["Connection", "Pool", "Request", "tls_context"]

@@ -8,6 +8,7 @@ from collections import deque
 from ..config import Upstream
 from ..errors import AnswerCut, AnswerTimeout, Busy, ConnectFailed, ConnectTimeout
 from .connection import Connection, Request
+from .reach import reach, tls_context
 
 SWEEP_SECONDS = 0.25
 """How often deadlines are looked at: one timer for all connections instead of one for each."""
@@ -18,6 +19,7 @@ class Pool:
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
+        self._tls = tls_context(upstream)
         self._loop = asyncio.get_running_loop()
         self._idle: deque[Connection] = deque()
         self._busy: set[Connection] = set()
@@ -86,9 +88,7 @@ class Pool:
         self._opening += 1
         try:
             async with asyncio.timeout(upstream.connect_seconds):
-                _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._loop), upstream.host, upstream.port
-                )
+                connection = await reach(upstream, self._tls, lambda: Connection(self._loop))
         except TimeoutError:
             raise ConnectTimeout(f"{upstream.url} did not accept within {upstream.connect_seconds:g} s") from None
         except (OSError, UnicodeError) as error:  # a name can be one that the name service cannot even be asked for
