@@ -12,12 +12,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from ..config import CallerKey, Copies, Egress, Evidence, Identity, Live, Price, Route, Server, Shadow, Split, Upstream
+from ..config import (
+    CallerKey,
+    Copies,
+    Egress,
+    Evidence,
+    Identity,
+    Live,
+    Price,
+    Route,
+    Server,
+    Shadow,
+    Split,
+    Tls,
+    Upstream,
+)
 from ..errors import ConfigError
 from ..reading import load, parse
 
 MODELS: list[type[BaseModel]] = [
-    Server, Upstream, Identity, Copies, Evidence, Egress, Live, Price, Route, Split, Shadow,
+    Server, Upstream, Identity, Copies, Evidence, Egress, Live, Price, Route, Split, Shadow, Tls,
 ]  # fmt: skip
 LOOKS = 'must look like "http://127.0.0.1:8001", or https, or "unix:/app.sock"'
 README = Path(__file__).parents[1] / "README.md"
@@ -545,7 +559,7 @@ def test_every_field_is_in_the_readme(model: type[BaseModel]) -> None:
     readme = README.read_text("utf-8")
     fields = [field.alias or name for name, field in model.model_fields.items()]
 
-    assert [field for field in fields if not re.search(rf"`((split|shadow|live)\.)?{field}`", readme)] == []
+    assert [field for field in fields if not re.search(rf"`((split|shadow|live|tls)\.)?{field}`", readme)] == []
 
 
 def test_every_stage_is_in_the_readme() -> None:
