@@ -30,6 +30,7 @@ name   = "reply"                # the first to go
 path   = "/api/tickets/{id}/reply"
 stage  = "legacy"               # see the plan
 split  = { percent = 10, by = "cookie:sessionid" }   # sticky
+shadow = { percent = 25, effects = "none" }
 
 # reads only
 [[routes]]
@@ -137,6 +138,12 @@ def test_a_route_that_is_there_already_leaves_the_file_alone(file: Path) -> None
     assert result.exit_code == 0
     assert "is in legacy already" in result.output
     assert file.stat() == before
+
+
+def test_a_step_that_needs_a_table_says_which_and_leaves_the_file_alone(tmp_path: Path) -> None:
+    file = routes_file(tmp_path, TEXT.replace("shadow = { percent = 25, effects = \"none\" }\n", ""))
+
+    assert "stage shadow needs it: shadow = {" in refused(file, "advance", "reply")
 
 
 def test_line_ends_tables_of_their_own_and_inline_lists_survive(tmp_path: Path) -> None:
