@@ -141,7 +141,7 @@ def test_a_route_that_is_there_already_leaves_the_file_alone(file: Path) -> None
 
 
 def test_a_step_that_needs_a_table_says_which_and_leaves_the_file_alone(tmp_path: Path) -> None:
-    file = routes_file(tmp_path, TEXT.replace("shadow = { percent = 25, effects = \"none\" }\n", ""))
+    file = routes_file(tmp_path, TEXT.replace('shadow = { percent = 25, effects = "none" }\n', ""))
 
     assert "stage shadow needs it: shadow = {" in refused(file, "advance", "reply")
 
