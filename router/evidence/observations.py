@@ -28,6 +28,8 @@ class Effect:
     """0: there was no answer."""
     seconds: float
     """From the call to the last byte of its answer: not the upstream's own time."""
+    began_seconds: float | None = None
+    """Since the request was sent; None if that is not known, and then effects count as one after another."""
     is_on_tape: bool = True
     """Of a shadow's call: it was found on the tape. What was not is never sent, and makes a difference."""
 
@@ -73,7 +75,8 @@ class Difference:
     """`status`, `header content-type`, `body /citations/0/score`, `event 3 delta /text`, `effect 1 body /model`."""
     kind: Kind
     control: str = ""
-    """A keyed digest, unless the operator turned values on; empty where there is nothing."""
+    """A keyed digest, unless the operator turned values on; empty where there is nothing. In clear: a status,
+    a type, a failure's name."""
     candidate: str = ""
 
 

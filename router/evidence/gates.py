@@ -1,0 +1,178 @@
+"""What the evidence of a route and epoch amounts to: `go`, `no-go`, or how many more exchanges it takes.
+
+Three rates are watched (the statistics are in `verdict.py`):
+
+| rate       | of                                  | a hit                                              |
+| ---------- | ----------------------------------- | -------------------------------------------------- |
+| mismatches | comparisons that match or do not    | a mismatch                                         |
+| errors     | comparisons where control succeeded | the candidate failed                               |
+| slower     | comparisons where both succeeded    | own time > `slower` × control's own + a small floor |
+
+`go` needs all three, so each may use the whole α: the chance that a route with at least one rate at its limit gets
+`go` is the chance that this one does. `no-go` comes from any of them, so each gets a third of α′. Comparisons that
+say nothing are counted apart, and block `go` above a share of all: a candidate must not pass on its easy exchanges.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .observations import Comparison, Verdict
+from .verdict import Limit, More, Rate, bounded, counted, is_below, more_needed
+
+NO_MORE = More(0, 0)
+RATES = ("mismatches", "errors", "slower")
+
+
+class Gate(BaseModel):
+    """What must be shown before a route may advance. Rates are shares of the comparisons."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mismatches: float = Field(default=0.01, gt=0, lt=1, description="the share of mismatches that is allowed")
+    errors: float = Field(
+        default=0.01, gt=0, lt=1, description="the share that is allowed to fail where the other side succeeds"
+    )
+    slower: float = Field(default=1.25, ge=1, description="an answer is slow if it takes so many times control's own")
+    slower_floor_seconds: float = Field(default=0.05, ge=0, description="… and this longer, which no caller notices")
+    slower_share: float = Field(default=0.1, gt=0, lt=1, description="the share of slow answers that is allowed")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="how sure a go is: 1 − α, however often asked")
+    trip_confidence: float = Field(default=0.99, gt=0.5, lt=1, description="how sure a no-go is: 1 − α′")
+    inconclusive: float = Field(
+        default=0.1, ge=0, le=1, description="above this share of comparisons that say nothing there is no go"
+    )
+
+    def limits(self) -> dict[str, Limit]:
+        """For each rate what is allowed of it."""
+        alpha, alpha_trip = round(1 - self.confidence, 12), round(1 - self.trip_confidence, 12) / len(RATES)
+        allowed = (self.mismatches, self.errors, self.slower_share)
+        return {name: Limit(rate, alpha, alpha_trip) for name, rate in zip(RATES, allowed, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that was counted for one route in one epoch; its size does not grow with it."""
+
+    rates: Mapping[str, Rate] = field(default_factory=lambda: dict.fromkeys(RATES, Rate()))
+    comparisons: int = 0
+    inconclusive: int = 0
+    first_at: float = 0.0
+    last_at: float = 0.0
+
+
+class Word(StrEnum):
+    """What may be said of a route."""
+
+    GO = "go"
+    NO_GO = "no-go"
+    KEEP_WATCHING = "keep watching"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteVerdict:
+    """What may be said of a route, why, and what more it takes."""
+
+    word: Word
+    reasons: tuple[str, ...] = ()
+    more: More = NO_MORE
+    """Comparisons until `go`, if it is to be watched."""
+    seconds: tuple[float | None, float | None] = (None, None)
+    """The same as time, at the rate at which comparisons came so far."""
+
+    def __str__(self) -> str:
+        if self.word is not Word.KEEP_WATCHING or self.more.at_best is None:
+            return self.word
+        best, likely = self.more
+        count = f"{best}" if likely == best else f"{best} to {likely}" if likely is not None else f"at least {best}"
+        soon = self.seconds[1] if self.seconds[1] is not None else self.seconds[0]
+        time = f", ≈ {in_words(soon)} at the present rate" if soon is not None else ""
+        return f"{self.word} (about {count} more{time})"
+
+
+def added(evidence: Evidence, comparison: Comparison, gate: Gate) -> Evidence:
+    """The evidence with one more comparison."""
+    rates, limits = dict(evidence.rates), gate.limits()
+    for name, hit in _hits(comparison, gate).items():
+        rates[name] = counted(rates[name], hit, limits[name])
+    return Evidence(
+        rates=rates,
+        comparisons=evidence.comparisons + 1,
+        inconclusive=evidence.inconclusive + (comparison.verdict is Verdict.INCONCLUSIVE),
+        first_at=min(evidence.first_at, comparison.at) if evidence.comparisons else comparison.at,
+        last_at=max(evidence.last_at, comparison.at),
+    )
+
+
+def _hits(comparison: Comparison, gate: Gate) -> dict[str, bool]:
+    """The rates that this comparison says something about, and whether it is a hit."""
+    hits = {}
+    if comparison.verdict is not Verdict.INCONCLUSIVE:
+        hits["mismatches"] = comparison.verdict is Verdict.MISMATCH
+    if not comparison.control_failed:
+        hits["errors"] = comparison.candidate_failed
+        if not comparison.candidate_failed:
+            allowed = gate.slower * comparison.control_seconds + gate.slower_floor_seconds
+            hits["slower"] = comparison.candidate_seconds > allowed
+    return hits
+
+
+def verdict_of(evidence: Evidence, gate: Gate) -> RouteVerdict:
+    """What may be said of the route now."""
+    limits = gate.limits()
+    over = [name for name in RATES if evidence.rates[name].is_over]
+    if over:
+        return RouteVerdict(Word.NO_GO, tuple(_in_numbers(name, evidence.rates[name], limits[name]) for name in over))
+    reasons, needed = [], []
+    for name, rate in evidence.rates.items():
+        if not is_below(rate.seen, rate.hits, limits[name]):
+            reasons.append(_in_numbers(name, rate, limits[name]))
+            needed.append(more_needed(rate, limits[name]))
+    if evidence.inconclusive > gate.inconclusive * evidence.comparisons:
+        share = evidence.inconclusive / evidence.comparisons
+        reasons.append(f"inconclusive: {share:.1%} of the comparisons; {gate.inconclusive:.1%} are allowed")
+        needed.append(_more_conclusive(evidence, gate))
+    if not reasons:
+        return RouteVerdict(Word.GO)
+    more = More(_most([one.at_best for one in needed]), _most([one.at_this_rate for one in needed]))
+    return RouteVerdict(Word.KEEP_WATCHING, tuple(reasons), more, _as_time(more, evidence))
+
+
+def _more_conclusive(evidence: Evidence, gate: Gate) -> More:
+    """Until the share of those that say nothing is small enough: if no more of them come, or never."""
+    if not gate.inconclusive:
+        return More(None, None)
+    return More(math.ceil(evidence.inconclusive / gate.inconclusive) - evidence.comparisons, None)
+
+
+def _most(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return max(known) if len(known) == len(counts) else None
+
+
+def _in_numbers(name: str, rate: Rate, limit: Limit) -> str:
+    now = bounded(rate, limit)
+    between = f"between {now.lower:.2%} and {now.upper:.2%}"
+    return f"{name}: {rate.hits} of {rate.seen}, {between}; {limit.rate:.2%} are allowed"
+
+
+def _as_time(more: More, evidence: Evidence) -> tuple[float | None, float | None]:
+    passed = evidence.last_at - evidence.first_at
+    if evidence.comparisons < 2 or passed <= 0:
+        return None, None
+    each = passed / (evidence.comparisons - 1)
+    best, likely = (None if count is None else count * each for count in more)
+    return best, likely
+
+
+def in_words(seconds: float) -> str:
+    """A length of time as one says it: `40 s`, `3 min`, `2.5 h`, `4 days`."""
+    for size, unit in ((86_400 * 2, "days"), (3_600 * 1.5, "h"), (90, "min")):
+        if seconds >= size:
+            value = seconds / {"days": 86_400, "h": 3_600, "min": 60}[unit]
+            return f"{value:,.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
+    return f"{seconds:.0f} s"
