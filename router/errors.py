@@ -4,6 +4,7 @@
     ├── ConfigError              the operator: routes.toml is wrong; carries every problem at once
     ├── SpansError               the operator: a file of spans cannot be used
     ├── EditError                the operator: routes.toml is not changed, and why
+    ├── EvidenceError            the operator: the evidence database cannot be used; a sentence that says what to do
     └── ExchangeError            one request failed; `status` and `code` are what the caller gets
         ├── CallerLeft           nobody is there to be answered
         ├── RequestTooLarge      413  a body without a length is longer than we hold
@@ -57,6 +58,10 @@ class SpansError(RouterError):
 
 class EditError(RouterError):
     """routes.toml stays as it is; the sentence says why and what to do."""
+
+
+class EvidenceError(RouterError):
+    """The evidence database cannot be used."""
 
 
 class ExchangeError(RouterError):

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ..errors import ConfigError, EditError
+from ..errors import ConfigError, EditError, EvidenceError
 from .advance import advance, rollback
 from .check import check
 from .explain import explain
@@ -25,10 +25,10 @@ app.command("survey")(survey_spans)
 
 
 def main() -> None:
-    """Run one command; a routes.toml that cannot be used ends it with status 2, whatever else is refused with 1."""
+    """Run one command; status 2 if a file or a database cannot be used, 1 if anything else is refused."""
     try:
         app()
-    except ConfigError as error:
+    except (ConfigError, EvidenceError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     except EditError as error:
