@@ -20,7 +20,8 @@ from .proxy import Live, Proxy, Receive, Scope, Send
 from .reading import load
 from .reload import watch
 from .routes import Table
-from .telemetry import open_telemetry
+from .telemetry import Telemetry, open_telemetry
+from .trips import trips_of
 from .upstream import Pool, tls_context
 
 FILE_ENV = "STRANGLER_ROUTES"
@@ -50,7 +51,7 @@ class RouterApp(Starlette):
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         telemetry = open_telemetry(self._environ)
-        self._proxy = Proxy(go_live(self._config, self._environ, {}), telemetry)
+        self._proxy = Proxy(go_live(self._config, self._environ, telemetry))
         watching = asyncio.create_task(watch(self._file, self._take_over))
         yield
         watching.cancel()
@@ -62,7 +63,7 @@ class RouterApp(Starlette):
         if self._proxy is None:
             return
         before = self._proxy.live
-        self._proxy.live = go_live(config, self._environ, before.pools)
+        self._proxy.live = go_live(config, self._environ, before.telemetry, before)
         for name, pool in before.pools.items():
             if self._proxy.live.pools.get(name) is not pool:
                 pool.close()
@@ -73,24 +74,34 @@ def create_app() -> RouterApp:
     return RouterApp(Path(os.environ.get(FILE_ENV, "routes.toml")))
 
 
-def go_live(config: Config, environ: Mapping[str, str], pools: Mapping[str, Pool]) -> Live:
-    """What serves `config`; upstreams that did not change keep their pools, with the connections in them.
+def go_live(config: Config, environ: Mapping[str, str], telemetry: Telemetry, before: Live | None = None) -> Live:
+    """What serves `config`. Upstreams that did not change keep their pools, with connections and health in them;
+    trips whose routes did not move keep their state.
 
     Raises ConfigError if the environment lacks the identity exchange's secret, or files of TLS cannot be used; then
     nothing was opened.
     """
     secret = identity_secret(config.identity, environ)
+    pools = {} if before is None else before.pools
     kept = {name: pool for name, pool in pools.items() if config.upstreams.get(name) == pool.upstream}
     for name in config.upstreams.keys() - kept.keys():
         tls_context(config.upstreams[name])  # all of them before the first pool, which has a timer
     now = {name: kept.get(name) or Pool(upstream) for name, upstream in config.upstreams.items()}
-    sample = config.telemetry.sample
-    if config.identity is None:
-        return Live(config.server, Table(config.routes), now, None, frozenset(), sample)
-    monolith = {LEGACY, config.identity.upstream}
-    identified = {name for name, upstream in config.upstreams.items() if upstream.identity} - monolith
-    exchange = Exchange(config.identity, secret, now[config.identity.upstream])
-    return Live(config.server, Table(config.routes), now, exchange, frozenset(identified), sample)
+    exchange, identified = None, frozenset[str]()
+    if config.identity is not None:
+        monolith = {LEGACY, config.identity.upstream}
+        identified = frozenset(name for name, upstream in config.upstreams.items() if upstream.identity) - monolith
+        exchange = Exchange(config.identity, secret, now[config.identity.upstream])
+    return Live(
+        config.server,
+        Table(config.routes),
+        now,
+        exchange,
+        identified,
+        config.telemetry.sample,
+        telemetry,
+        trips_of(config.routes, telemetry.count, {} if before is None else before.trips),
+    )
 
 
 def identity_secret(identity: Identity | None, environ: Mapping[str, str]) -> bytes:

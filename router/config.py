@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     model_validator,
 )
 
 from . import paths
+from .limits import Deadlines, Health, OwnDeadlines, Trip
+from .limits import Settings as Settings
 
 LEGACY = "legacy"
 Stage = Literal["legacy", "shadow", "split", "reverse", "extracted"]
@@ -91,12 +93,6 @@ def _address(url: str) -> str:
     return url
 
 
-class Settings(BaseModel):
-    """Any table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Server(Settings):
     """How the router serves; all sizes in bytes, all times in seconds."""
 
@@ -132,12 +128,17 @@ class Upstream(Settings):
         default="spool",
         description='"spool" gives a chunked request body a Content-Length, which WSGI needs; "stream" passes it on',
     )
-    connections: int = Field(default=1000, ge=1, description="at most so many at once; 503 above it")
+    connections: int = Field(default=1000, ge=1, description="at most so many at once; then requests wait")
+    waiting: int = Field(default=100, ge=0, description="at most so many requests wait for a connection; 503 above it")
+    wait_seconds: float = Field(default=1.0, gt=0, description="how long a request waits for a connection; then 503")
     connect_seconds: float = Field(default=3.0, gt=0, description="until a connection stands")
     first_byte_seconds: float = Field(
         default=60.0, gt=0, description="from the last of the request until the answer's head"
     )
     idle_seconds: float = Field(default=60.0, gt=0, description="between two pieces of an answer")
+    total_seconds: float = Field(
+        default=math.inf, gt=0, description="from the beginning of a request to the end of its answer; a stream is cut"
+    )
     websocket_idle_seconds: float = Field(
         default=300.0, gt=0, description="how long a WebSocket may be silent both ways (servers ping every 20 s or so)"
     )
@@ -146,6 +147,10 @@ class Upstream(Settings):
         ge=0,
         description="how long an idle connection is kept; below the upstream's own limit (uvicorn's is 5 s)",
     )
+    retries: float = Field(
+        default=0.2, ge=0, le=1, description="the share of requests that may be tried again, beside the first few"
+    )
+    health: Health | None = Field(default=None, description="how it is asked whether it is well; not, if left out")
 
     @model_validator(mode="after")
     def _tls_fits(self) -> Upstream:
@@ -172,6 +177,10 @@ class Upstream(Settings):
     @property
     def port(self) -> int:
         return urlsplit(self.url).port or (443 if self.is_tls else 80)
+
+    @property
+    def deadlines(self) -> Deadlines:
+        return Deadlines(self.connect_seconds, self.first_byte_seconds, self.idle_seconds, self.total_seconds)
 
 
 class Identity(Settings):
@@ -326,6 +335,14 @@ class Route(Settings):
     shadow: Shadow = Field(
         default=NO_COPIES, description="needed by the stages shadow and reverse; may stay while another is in use"
     )
+    connect_seconds: float | None = Field(default=None, gt=0, description="instead of the upstream's")
+    first_byte_seconds: float | None = Field(default=None, gt=0, description="instead of the upstream's")
+    idle_seconds: float | None = Field(default=None, gt=0, description="instead of the upstream's")
+    total_seconds: float | None = Field(default=None, gt=0, description="instead of the upstream's")
+    fallback: bool = Field(
+        default=False, description="whether legacy answers where the extracted upstream failed and it is safe to ask"
+    )
+    trip: Trip | None = Field(default=None, description="when it goes back to legacy by itself; never, if left out")
     _segments: tuple[paths.Segment, ...] = PrivateAttr(default=())
 
     def model_post_init(self, _: Any) -> None:
@@ -334,6 +351,12 @@ class Route(Settings):
     @property
     def segments(self) -> tuple[paths.Segment, ...]:
         return self._segments
+
+    @cached_property
+    def deadlines(self) -> OwnDeadlines | None:
+        """Its own, if it has any: they hold whoever answers."""
+        own = OwnDeadlines(self.connect_seconds, self.first_byte_seconds, self.idle_seconds, self.total_seconds)
+        return None if own == (None, None, None, None) else own
 
 
 class Config(NamedTuple):

@@ -12,12 +12,16 @@
         ├── ForeignOrigin        403  a page of another site asks for a WebSocket in its visitor's name
         ├── IdentityUnavailable  503  the monolith could not say who the caller is
         └── UpstreamError
-            ├── Busy             503  all connections to the upstream are in use
-            ├── ConnectFailed    502  refused, unreachable, unknown name: nothing was sent
-            ├── ConnectTimeout   504  nothing was sent
+            ├── NotSent               no byte of the request left: whatever its method, it may go elsewhere
+            │   ├── Down         503  the upstream fails its health checks
+            │   ├── Busy         503  no connection became free in time, or too many requests wait for one
+            │   ├── ConnectFailed
+            │   │                502  refused, unreachable, unknown name, or closed before the request was sent
+            │   └── ConnectTimeout
+            │                    504  no connection stood in time
             ├── AnswerCut        502  the connection ended before the answer did
             ├── AnswerMalformed  502  what came is not HTTP/1.1, or ambiguous
-            └── AnswerTimeout    504  no first byte, or no next byte, in time
+            └── AnswerTimeout    504  no first byte, no next byte, or no end, in time
 
 A failure after the answer's first byte has no status any more: the caller's connection is cut.
 """
@@ -106,19 +110,30 @@ class UpstreamError(ExchangeError):
     """An upstream did not answer as it should."""
 
 
-class Busy(UpstreamError):
+class NotSent(UpstreamError):
+    """No byte of the request left: the upstream cannot have acted on it."""
+
+
+class Down(NotSent):
+    status = 503
+    code = "upstream_down"
+    sentence = "The service behind this address is not available just now. Try again."
+    retry_after_seconds = 2
+
+
+class Busy(NotSent):
     status = 503
     code = "upstream_busy"
     sentence = "The service behind this address has too much to do. Try again."
     retry_after_seconds = 1
 
 
-class ConnectFailed(UpstreamError):
+class ConnectFailed(NotSent):
     code = "upstream_unreachable"
     sentence = "The service behind this address cannot be reached."
 
 
-class ConnectTimeout(UpstreamError):
+class ConnectTimeout(NotSent):
     status = 504
     code = "upstream_connect_timeout"
     sentence = "The service behind this address did not accept a connection in time."

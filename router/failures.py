@@ -1,4 +1,4 @@
-"""What a caller is told when the router itself has to answer: a small page or a small JSON object."""
+"""When an upstream fails: whether legacy may answer instead, and what a caller is told if not."""
 
 from __future__ import annotations
 
@@ -6,13 +6,23 @@ import html
 import json
 from http import HTTPStatus
 
-from .errors import ExchangeError
+from .config import Route
+from .errors import ExchangeError, NotSent, UpstreamError
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{status} {phrase}</title>
 <body style="font-family: system-ui; margin: 4rem auto; max-width: 34rem; padding: 0 1rem">
 <h1>{status} {phrase}</h1><p>{sentence}</p><p><small>Request {request_id}</small></p></body></html>
 """
+
+
+def may_fall_back(route: Route, error: UpstreamError, *, is_safe: bool) -> bool:
+    """Whether legacy may be asked what the extracted upstream failed to answer, before the answer has begun.
+
+    Only if it was sent nothing, or if asking again does no harm (`is_safe`: a safe method, and its body is in hand):
+    a request that may have been executed is never executed twice.
+    """
+    return route.fallback and (is_safe or isinstance(error, NotSent))
 
 
 def failure_answer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -71,7 +71,8 @@ def _about(model: type[BaseModel], steps: list[str]) -> str:
 def _nested(model: type[BaseModel], step: str) -> type[BaseModel] | None:
     field = _find(model, step)
     annotation = field.annotation if field else None
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    kinds = get_args(annotation) or (annotation,)  # a table that may be left out is a union with None
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def _find(model: type[BaseModel], step: str) -> Any:

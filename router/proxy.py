@@ -12,17 +12,18 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from . import websocket
-from .config import Server
-from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge
-from .failures import failure_answer
+from .config import LEGACY, Route, Server
+from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge, UpstreamError
+from .failures import failure_answer, may_fall_back
 from .headers import IDENTITY, TRACEPARENT, Headers, answer_headers, first, forwarded, request_head
 from .identity import SAFE_METHODS, Exchange, Refusal, Token, is_same_path
 from .routes import Table
 from .stages import caller_of, decide
 from .telemetry import Telemetry, Trace
+from .trips import Attempt, Trips
 from .upstream import Connection, Pool, Request
 from .websocket import UPGRADE
 
@@ -60,19 +61,20 @@ class Live:
     """The upstreams whose requests carry a signed identity."""
     sample: float
     """The share of the exchanges that is traced."""
+    telemetry: Telemetry
+    trips: Trips
 
 
 class Proxy:
     """An ASGI application for HTTP requests."""
 
-    def __init__(self, live: Live, telemetry: Telemetry) -> None:
+    def __init__(self, live: Live) -> None:
         self.live = live
-        self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         live = self.live
         draw = random.random()  # noqa: S311  (chance, no secret)
-        with self._telemetry.begin(scope["method"], scope["headers"], live.sample, draw) as trace:
+        with live.telemetry.begin(scope["method"], scope["headers"], live.sample, draw) as trace:
             await _told(live, trace, scope, receive, send)
 
 
@@ -96,17 +98,21 @@ async def _told(live: Live, trace: Trace, scope: Scope, receive: Receive, send: 
     finally:
         if caller is not None:
             caller.task = None
+        if answer.attempt is not None:
+            answer.attempt.over()
 
 
 class _Answer:
     """The way back to the caller; knows whether anything went there already, and whether nobody is left there."""
 
-    __slots__ = ("_trace", "has_begun", "has_nobody", "send")
+    __slots__ = ("_trace", "attempt", "has_begun", "has_nobody", "send")
 
     def __init__(self, send: Send, trace: Trace) -> None:
         self.send = send
         self.has_begun = False
         self.has_nobody = False
+        self.attempt: Attempt | None = None
+        """At the extracted upstream of a route that may trip."""
         self._trace = trace
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -126,20 +132,24 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
 
     route = live.table.match(method, path)
     decision = decide(route, method, caller_of(route, headers, address), trace.exchange_id)
-    pool = live.pools[decision.primary]
-    trace.upstream = decision.primary
+    primary = decision.primary
     if route is not None:
         trace.route, trace.path, trace.stage = route.name, route.path, route.stage
+        if route.trip is not None and primary == route.to:
+            answer.attempt = live.trips[route.name].admit()
+            if answer.attempt is None:
+                primary, trace.is_tripped = LEGACY, True
+    trace.upstream = primary
 
     ours = forwarded(scope["scheme"], address, headers)
     cookies: list[tuple[bytes, bytes]] = []
     if live.identity is not None:
         if is_same_path(path, live.identity.path):
             raise NotRoutable("the identity exchange is the router's alone")
-        if decision.primary in live.identified:
+        if primary in live.identified:
             if scope.get(UPGRADE):
                 websocket.check_origin(headers)
-            who = await _identified(live.identity, trace, method, headers, decision.primary, ours)
+            who = await _identified(live.identity, trace, method, headers, primary, ours)
             if isinstance(who, Refusal):
                 trace.upstream = live.identity.upstream
                 await answer.begin(who.status, who.headers + _answered_by(live, live.identity.upstream))
@@ -148,21 +158,62 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
             ours.append((IDENTITY, who.value))
             cookies = who.set_cookies
 
-    body, length, has_more = await _opening_body(headers, receive, pool, live.server.spool_bytes)
+    opening = await _opening_body(headers, receive, live.pools[primary], live.server.spool_bytes)
+    try:
+        await _forward(live, trace, scope, receive, answer, route, primary, ours, cookies, opening)
+        return
+    except UpstreamError as error:
+        if answer.attempt is not None:
+            answer.attempt.failed()
+        is_safe = method in SAFE_METHODS and not opening.has_more
+        if route is None or primary == LEGACY or answer.has_begun or not may_fall_back(route, error, is_safe=is_safe):
+            raise
+        _log.warning("%s %s: %s; legacy answers instead", type(error).__name__, method, error)
+        trace.upstream, trace.fallback = LEGACY, type(error).__name__
+    live.telemetry.count("strangler.fallbacks", route.name, trace.fallback)
+    opening = await _opening_body(headers, receive, live.pools[LEGACY], live.server.spool_bytes, opening)
+    ours = forwarded(scope["scheme"], address, headers)
+    await _forward(live, trace, scope, receive, answer, route, LEGACY, ours, cookies, opening)
+
+
+async def _forward(
+    live: Live,
+    trace: Trace,
+    scope: Scope,
+    receive: Receive,
+    answer: _Answer,
+    route: Route | None,
+    upstream: str,
+    ours: list[tuple[bytes, bytes]],
+    cookies: list[tuple[bytes, bytes]],
+    opening: _Opening,
+) -> None:
+    """Put the request to one upstream, and its answer to the caller. Raises UpstreamError."""
+    method: str = scope["method"]
+    body, length, has_more = opening
+    pool = live.pools[upstream]
     is_upgrade: bool = scope.get(UPGRADE, False)
     if is_upgrade:
         ours += websocket.OFFER
-    with trace.call(decision.primary) as call:
+    with trace.call(upstream) as call:
         ours.append((TRACEPARENT, call.traceparent))
-        head = request_head(method, _target(scope, path), headers, length=length, ours=ours)
-        request = Request(head + body, method == "HEAD", method in SAFE_METHODS and not has_more, is_upgrade)
+        head = request_head(method, _target(scope, scope["raw_path"]), scope["headers"], length=length, ours=ours)
+        request = Request(
+            head + (_framed(body, has_more) if length == -1 else body),
+            method == "HEAD",
+            method in SAFE_METHODS and not has_more,
+            is_upgrade,
+            None if route is None else route.deadlines,
+        )
         connection = await pool.connect(request)
         listener = _listen(scope, receive, answer, connection, has_more, length == -1)
         try:
             connection = await pool.answered(connection, request)
             call.status = trace.status = connection.status
+            if answer.attempt is not None and not trace.fallback:
+                answer.attempt.answered(connection.status)
             answering = answer_headers(connection.status, connection.headers)
-            answering += cookies + _answered_by(live, decision.primary)
+            answering += cookies + _answered_by(live, upstream, always=trace.fallback != "")
             if connection.is_upgraded:
                 await websocket.join(scope[CALLER], connection, answering, pool.upstream.websocket_idle_seconds)
                 return
@@ -188,22 +239,28 @@ async def _identified(
         return who
 
 
-async def _opening_body(
-    headers: Headers, receive: Receive, pool: Pool, spool_bytes: int
-) -> tuple[bytes, int | None, bool]:
-    """What of the request's body goes out with the head; the length to announce; whether there is more to come.
+class _Opening(NamedTuple):
+    """What of the request's body goes out with the head."""
 
-    The length is in bytes, -1 for chunked, None where the caller announced none.
-    """
+    body: bytes
+    length: int | None
+    """To be announced, in bytes; -1 for chunked, None where the caller announced none."""
+    has_more: bool
+
+
+async def _opening_body(
+    headers: Headers, receive: Receive, pool: Pool, spool_bytes: int, in_hand: _Opening | None = None
+) -> _Opening:
+    """As this upstream wants it; `in_hand` is what another one wanted, and did not get."""
     announced = first(headers, b"content-length")
     is_chunked = announced is None and first(headers, b"transfer-encoding") is not None
     if not is_chunked and (announced is None or announced == b"0"):
-        return b"", None if announced is None else 0, False
-    body, has_more = await _received(receive)
+        return _NO_BODY if announced is None else _EMPTY_BODY
+    body, has_more = await _received(receive) if in_hand is None else (in_hand.body, in_hand.has_more)
     if not is_chunked:
-        return body, int(announced or 0), has_more
+        return _Opening(body, int(announced or 0), has_more)
     if pool.upstream.chunked_requests == "stream":
-        return _framed(body, has_more), -1, has_more
+        return _Opening(body, -1, has_more)
     while has_more:
         if len(body) > spool_bytes:
             break
@@ -211,7 +268,10 @@ async def _opening_body(
         body += more
     if len(body) > spool_bytes:
         raise RequestTooLarge(f"a chunked body is longer than the {spool_bytes} bytes that are held for it")
-    return body, len(body), False
+    return _Opening(body, len(body), False)
+
+
+_NO_BODY, _EMPTY_BODY = _Opening(b"", None, False), _Opening(b"", 0, False)
 
 
 async def _received(receive: Receive) -> tuple[bytes, bool]:
@@ -267,8 +327,8 @@ async def _failed(error: ExchangeError, exchange_id: int, scope: Scope, answer: 
         raise error
 
 
-def _answered_by(live: Live, upstream: str) -> list[tuple[bytes, bytes]]:
-    return [(b"x-answered-by", upstream.encode("ascii"))] if live.server.answered_by else []
+def _answered_by(live: Live, upstream: str, *, always: bool = False) -> list[tuple[bytes, bytes]]:
+    return [(b"x-answered-by", upstream.encode("ascii"))] if live.server.answered_by or always else []
 
 
 def _target(scope: Scope, path: bytes) -> bytes:

@@ -13,15 +13,17 @@ import time
 from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import Histogram
+from opentelemetry.metrics import Counter, Histogram
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer, set_span_in_context
 
 SERVICE = "router"
 TRACES_FILE = "TRACES_FILE"
+COUNTERS = {"strangler.fallbacks": "error.type", "strangler.trips": "strangler.trip"}
+"""Each with the attribute that it has beside the route's name."""
 METHODS = frozenset(("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"))
 BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60)
 
@@ -34,10 +36,15 @@ class Telemetry:
     """Begins the trace of each exchange. Made once per process; without arguments it only hands out ids."""
 
     def __init__(
-        self, tracer: Tracer | None = None, duration: Histogram | None = None, providers: Sequence[Any] = ()
+        self,
+        tracer: Tracer | None = None,
+        duration: Histogram | None = None,
+        providers: Sequence[Any] = (),
+        counters: Mapping[str, Counter] = MappingProxyType({}),
     ) -> None:
         self._tracer = tracer
         self._duration = duration
+        self._counters = counters
         self._providers = providers
 
     def begin(self, method: str, headers: Sequence[tuple[bytes, bytes]], share: float, draw: float) -> Trace:
@@ -52,6 +59,11 @@ class Telemetry:
         _exchange_id.set(trace.exchange_id)
         return trace
 
+    def count(self, name: str, route: str, what: str) -> None:
+        """One more of COUNTERS; `what` is its other attribute's value."""
+        if name in self._counters:
+            self._counters[name].add(1, {"strangler.route": route, COUNTERS[name]: what})
+
     def close(self) -> None:
         """Send what is not sent yet."""
         for provider in self._providers:
@@ -62,7 +74,8 @@ class Trace:
     """Of one exchange: entered while it lasts, filled in as it goes on, told at its end."""
 
     # Defaults in the class: what is not told, as of most exchanges, costs nothing.
-    route = path = stage = upstream = error = ""
+    route = path = stage = upstream = error = fallback = ""
+    is_tripped = False
     status = 0
     caller_left = False
 
@@ -124,6 +137,8 @@ class Trace:
             "strangler.route": self.route,
             "strangler.stage": self.stage,
             "strangler.upstream": self.upstream,
+            "strangler.fallback": self.fallback,
+            "strangler.tripped": self.is_tripped,
         }
         return {name: value for name, value in found.items() if value}
 
@@ -170,7 +185,9 @@ def open_telemetry(environ: Mapping[str, str]) -> Telemetry:
         description="From a request's head to its answer's last byte.",
         explicit_bucket_boundaries_advisory=BUCKETS_SECONDS,
     )
-    return Telemetry(tracers and tracers.get_tracer(__name__), duration, [each for each in (tracers, meters) if each])
+    counters = {name: meters.get_meter(__name__).create_counter(name) for name in COUNTERS} if meters else {}
+    tracer = tracers and tracers.get_tracer(__name__)
+    return Telemetry(tracer, duration, [each for each in (tracers, meters) if each], counters)
 
 
 def sends(environ: Mapping[str, str], signal: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table as Grid
 
-from ..identity import is_same_path
+from ..config import LEGACY, Config, Route
+from ..identity import SAFE_METHODS, is_same_path
 from ..reading import load
 from ..routes import Table
 from ..stages import caller_of, decide
@@ -45,7 +48,26 @@ def explain(words: Words, header: HeaderLines = [], address: Address = "127.0.0.
         grid.add_row("because", decision.reason)
         if route and who_is_copied(route):
             grid.add_row("copy", f"{decision.shadow or 'none'}: {decision.copied.value}")
+        for row in if_it_fails(config, route, method, decision.primary):
+            grid.add_row(*row)
     Console(highlight=False, soft_wrap=True).print(grid)
+
+
+def if_it_fails(config: Config, route: Route | None, method: str, primary: str) -> Iterator[tuple[str, str]]:
+    """What bounds the request, and what follows when a bound is broken."""
+    own = config.upstreams[primary].deadlines
+    connect, first_byte, idle, total = route.deadlines.over(own) if route and route.deadlines else own
+    in_all = f", in all {total:g} s" if total < math.inf else ""
+    yield "deadlines", f"connect {connect:g} s, first byte {first_byte:g} s, idle {idle:g} s{in_all}"
+    if route is None or primary != route.to:
+        return
+    if route.fallback:
+        when = "before its answer begins" if method in SAFE_METHODS else "and nothing was sent to it"
+        yield "fallback", f"{LEGACY} answers if {primary} fails {when}"
+    if trip := route.trip:
+        slow = f", or {trip.slow * 100:g} % take over {trip.slow_seconds:g} s" if trip.slow_seconds else ""
+        of = f"of at least {trip.at_least} answers in {trip.window_seconds:g} s"
+        yield "trip", f"{LEGACY} answers for {trip.probe_seconds:g} s if over {trip.errors * 100:g} % fail{slow}, {of}"
 
 
 def _request(words: list[str]) -> tuple[Path, str, str]:

@@ -28,10 +28,11 @@ from ..config import (
     Upstream,
 )
 from ..errors import ConfigError
+from ..limits import Health, Trip
 from ..reading import load, parse
 
 MODELS: list[type[BaseModel]] = [
-    Server, Upstream, Identity, Copies, Evidence, Egress, Live, Price, Route, Split, Shadow, Tls,
+    Server, Upstream, Identity, Copies, Evidence, Egress, Live, Price, Route, Split, Shadow, Tls, Health, Trip,
 ]  # fmt: skip
 LOOKS = 'must look like "http://127.0.0.1:8001", or https, or "unix:/app.sock"'
 README = Path(__file__).parents[1] / "README.md"
@@ -195,8 +196,9 @@ def test_a_wrong_table_is_named_with_its_cure(text: str, expected: str) -> None:
             '{ url = "http://h", conections = 3 }',
             (
                 'upstreams.legacy, conections: there is no such field. Did you mean "connections"? Known are: '
-                "url, tls, identity, chunked_requests, connections, connect_seconds, first_byte_seconds, idle_seconds, "
-                "websocket_idle_seconds, keep_seconds"
+                "url, tls, identity, chunked_requests, connections, waiting, wait_seconds, connect_seconds, "
+                "first_byte_seconds, idle_seconds, "
+                "total_seconds, websocket_idle_seconds, keep_seconds, retries, health"
             ),
         ),
         (
@@ -559,7 +561,9 @@ def test_every_field_is_in_the_readme(model: type[BaseModel]) -> None:
     readme = README.read_text("utf-8")
     fields = [field.alias or name for name, field in model.model_fields.items()]
 
-    assert [field for field in fields if not re.search(rf"`((split|shadow|live|tls)\.)?{field}`", readme)] == []
+    assert [
+        field for field in fields if not re.search(rf"`((split|shadow|live|tls|health|trip)\.)?{field}`", readme)
+    ] == []
 
 
 def test_every_stage_is_in_the_readme() -> None:

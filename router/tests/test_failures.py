@@ -83,7 +83,7 @@ async def test_an_upstream_that_says_nothing_in_time_is_a_504(front: Front) -> N
 
 
 async def test_an_upstream_with_all_connections_in_use_is_a_503(front: Front) -> None:
-    router, legacy = await front(nothing, settings="connections = 1")
+    router, legacy = await front(nothing, settings="connections = 1\nwaiting = 0")
     async with caller(router.port) as first:
         await first.send(GET)
         await until(lambda: legacy.open)

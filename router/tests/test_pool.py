@@ -136,8 +136,8 @@ async def test_a_connection_is_not_used_after_its_time_even_if_it_still_stands()
         assert server.connections == 2
 
 
-async def test_above_the_limit_a_request_is_refused_at_once() -> None:
-    async with pool_of(always(OK), connections=2) as (pool, _):
+async def test_above_the_limit_a_request_is_refused_at_once_if_none_may_wait() -> None:
+    async with pool_of(always(OK), connections=2, waiting=0) as (pool, _):
         held = [await pool.connect(GET) for _ in range(2)]
 
         with pytest.raises(Busy):
@@ -149,7 +149,7 @@ async def test_above_the_limit_a_request_is_refused_at_once() -> None:
 
 
 async def test_connections_that_are_being_opened_count() -> None:
-    async with pool_of(always(OK), connections=2) as (pool, _):
+    async with pool_of(always(OK), connections=2, waiting=0) as (pool, _):
         outcomes = await asyncio.gather(*(exchange(pool) for _ in range(5)), return_exceptions=True)
 
         assert [type(outcome) for outcome in outcomes].count(Busy) == 3

@@ -16,6 +16,7 @@ from typing import cast
 import httptools
 
 from ..errors import AnswerCut, AnswerMalformed, UpstreamError
+from ..limits import OwnDeadlines
 
 BUFFERED_BYTES = 262_144
 """So much of an answer is held for a slow caller before the upstream has to wait."""
@@ -33,6 +34,8 @@ class Request:
     """A safe method that was sent whole: it may be sent again if a kept connection turns out to be dead."""
     is_upgrade: bool = False
     """It asks for another protocol: a 101 is an answer, and the connection is handed over after it."""
+    deadlines: OwnDeadlines | None = None
+    """Where the route has its own."""
 
 
 class Connection(asyncio.Protocol):
@@ -54,6 +57,8 @@ class Connection(asyncio.Protocol):
         self.has_answer_bytes = False
         self.deadline = math.inf
         """On the loop's clock; the pool fails the exchange when it has passed."""
+        self.ends_at = math.inf
+        """Likewise, for the exchange as a whole."""
         self._first_byte_seconds = math.inf
         self.idle_seconds = math.inf
         self.idle_since = 0.0
@@ -149,6 +154,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or not self.is_open:
             raise AnswerCut("the connection ended with its 101")
         transport, self._transport, self.is_open, self.deadline = self._transport, None, False, math.inf
+        self.ends_at = math.inf
         return transport, b"".join(self._chunks)
 
     def rest(self) -> bool:
