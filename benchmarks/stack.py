@@ -1,8 +1,10 @@
-"""The running stack as a benchmark sees it: addresses, processes and their memory."""
+"""The running stack as a benchmark sees it: addresses, processes, their memory and their CPU time."""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
 import re
 import signal
 import subprocess
@@ -12,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -19,6 +22,7 @@ import psutil
 
 START_SECONDS = 120
 SETTLE_SECONDS = 1.5
+PACKAGES = ("aiohttp", "fastapi", "httptools", "httpx", "starlette", "uvicorn", "uvloop")
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,15 @@ class Stack:
 
     router: str
     provider: str
-    pids: dict[str, int]
+    families: dict[str, list[psutil.Process]]  # each with the children it has from its start
 
     def memory_kib(self) -> dict[str, int]:
-        """Proportional set size of router and service with their children, in KiB."""
-        return {name: _pss_kib(self.pids[name]) for name in ("router", "extracted")}
+        """Proportional set size of router and service, in KiB."""
+        return {name: sum(map(_pss_kib, self.families[name])) for name in ("router", "extracted")}
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """User and system time that each process has used."""
+        return {name: sum(map(_cpu_seconds, family)) for name, family in self.families.items()}
 
 
 @contextmanager
@@ -55,7 +63,8 @@ def running_stack(latency_seconds: float, tokens_per_second: float) -> Iterator[
             routes = Path(told["routes_file"])
             routes.write_text(re.sub(r'(?m)^(stage\s*=\s*)"\w+"', r'\g<1>"extracted"', routes.read_text()))
             time.sleep(SETTLE_SECONDS)
-            yield Stack(told["router"], told["provider"], told["pids"])
+            families = {name: _family(pid) for name, pid in told["pids"].items()}
+            yield Stack(told["router"], told["provider"], families)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
@@ -74,9 +83,30 @@ async def log_in(client: httpx.AsyncClient, username: str) -> dict[str, str]:
     return {"Cookie": cookies, "X-CSRFToken": client.cookies.get("csrftoken") or "", "Content-Type": "application/json"}
 
 
-def _pss_kib(pid: int) -> int:
+def machine() -> dict[str, str]:
+    """Where something was measured, and with which versions."""
+    model = re.search(r"(?m)^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text())
+    return {
+        "processor": f"{os.cpu_count()} × {model[1] if model else platform.machine()}",
+        "system": f"{platform.system()} {platform.release()}",
+        "load before": "{:.2f} {:.2f} {:.2f}".format(*os.getloadavg()),
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def _family(pid: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
-    total = 0
-    for each in [process, *process.children(recursive=True)]:
-        total += getattr(each.memory_full_info(), "pss", 0) // 1024
-    return total
+    return [process, *process.children(recursive=True)]
+
+
+def _pss_kib(process: psutil.Process) -> int:
+    """The kernel's own sum: to read every mapping one by one would hold the process up."""
+    summed = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+    found = re.search(r"(?m)^Pss:\s+(\d+) kB$", summed)
+    return int(found[1]) if found else 0
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)

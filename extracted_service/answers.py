@@ -35,7 +35,7 @@ def refused(refusal: Refusal) -> JsonAnswer:
 
 def dumps(content: Any) -> str:
     """JSON as DjangoJSONEncoder writes it: spaces after separators, ASCII only, milliseconds, `Z`."""
-    return json.dumps(content, default=_django_default, allow_nan=False)
+    return _DJANGO_JSON.encode(content)
 
 
 def _django_default(value: object) -> str:
@@ -65,3 +65,6 @@ def _duration(value: timedelta) -> str:
     hours, minutes = divmod(minutes, 60)
     fraction = f".{value.microseconds:06d}" if value.microseconds else ""
     return f"{sign}P{value.days}DT{hours:02d}H{minutes:02d}M{seconds:02d}{fraction}S"
+
+
+_DJANGO_JSON = json.JSONEncoder(default=_django_default, allow_nan=False)  # json.dumps() makes one for each call

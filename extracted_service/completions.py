@@ -111,9 +111,14 @@ def _object_in(text: bytes | str) -> dict[str, Any]:
 
 def _first_choice(answer: dict[str, Any]) -> dict[str, Any] | None:
     choices = answer.get("choices") or []
-    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+    if not isinstance(choices, list):
         raise Failed("its choices are malformed")
-    return next((choice for choice in choices if choice.get("index", 0) == 0), None)
+    for choice in choices:
+        if not isinstance(choice, dict):
+            raise Failed("its choices are malformed")
+        if choice.get("index", 0) == 0:
+            return choice
+    return None
 
 
 def _holds_half_a_pair(text: str) -> bool:

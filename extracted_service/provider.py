@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,6 +18,7 @@ from httpx_aiohttp import AiohttpTransport
 from . import completions
 from .completions import DIMENSIONS, Completion, Embeddings, Finish
 from .errors import Busy, Failed, ProviderError, TimedOut
+from .patience import Patience
 from .places import Places
 from .retries import Budget, Retries, Setback, is_transient
 from .settings import Settings
@@ -119,25 +120,26 @@ class Provider:
 
     async def _events(self, body: Mapping[str, Any], until: float | None, call: ModelCall) -> AsyncGenerator[Event]:
         """No deadline is open across a yield: it would have to be closed by the task that opened it."""
-        limits, parser = self._deadlines, EventParser()
+        limits, parser, now = self._deadlines, EventParser(), asyncio.get_running_loop().time
         end = self.deadline() if until is None else until
-        first_end = min(end, _now() + limits.first_token)
+        first_end = min(end, now() + limits.first_token)
         async with AsyncExitStack() as held:
             held.enter_context(_named_errors())
-            async with asyncio.timeout_at(first_end):
+            patience = held.enter_context(closing(Patience()))
+            with patience.until(first_end):
                 await held.enter_async_context(self._places.taken())
                 with call.current():
                     response = await self._sent("chat/completions", body, first_end)
             async with _closing(response):
                 pieces, wait_until = response.aiter_bytes(), first_end
                 while True:
-                    async with asyncio.timeout_at(wait_until):
+                    with patience.until(wait_until):
                         events = await _next_events(pieces, parser)
                     if events is None:
                         return
                     for event in events:
                         yield event
-                    wait_until = min(end, _now() + limits.idle)
+                    wait_until = min(end, now() + limits.idle)
 
     async def _sent(self, path: str, body: Mapping[str, Any], end: float) -> httpx.Response:
         """The provider's 200, after as many attempts as it takes and the retries allow; `end` bounds them all.

@@ -7,7 +7,7 @@ on a complete body sees that it has none.
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from .errors import CallerLeft, ProviderError, StreamCut
+from .patience import Patience
 from .sse import written
 
 SLOWEST_READER_SECONDS = 30.0  # a caller that takes no bytes for so long counts as gone
@@ -67,19 +68,20 @@ class EventStream(Response):
 
     async def _sent(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await _send_piece(send, self._first)
-        try:
-            async for piece in self._rest:
-                await _send_piece(send, piece)
-        except ProviderError as error:
-            await _send_piece(send, written("error", error.body()))
-            raise StreamCut from error
+        with closing(Patience()) as patience:
+            await _send_piece(send, self._first, patience)
+            try:
+                async for piece in self._rest:
+                    await _send_piece(send, piece, patience)
+            except ProviderError as error:
+                await _send_piece(send, written("error", error.body()), patience)
+                raise StreamCut from error
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send_piece(send: Send, piece: bytes) -> None:
+async def _send_piece(send: Send, piece: bytes, patience: Patience) -> None:
     try:
-        async with asyncio.timeout(SLOWEST_READER_SECONDS):
+        with patience.seconds(SLOWEST_READER_SECONDS):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     except TimeoutError:
         raise CallerLeft from None

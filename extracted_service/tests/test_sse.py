@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from extracted_service.sse import LARGEST_EVENT_CHARACTERS, Event, EventParser, written
+from extracted_service.sse import LARGEST_EVENT_BYTES, Event, EventParser, written
 
 
 def parsed(*pieces: bytes) -> list[Event]:
@@ -55,7 +55,7 @@ def test_the_cuts_of_the_network_change_nothing(stream: bytes, data: st.DataObje
 
 def test_an_event_without_end_is_refused() -> None:
     with pytest.raises(ValueError, match="too large"):
-        parsed(b"data: " + b"x" * LARGEST_EVENT_CHARACTERS)
+        parsed(b"data: " + b"x" * LARGEST_EVENT_BYTES)
 
 
 def test_an_event_of_endless_lines_is_refused() -> None:
