@@ -218,6 +218,8 @@ async def _forward(
                 await websocket.join(scope[CALLER], connection, answering, pool.upstream.websocket_idle_seconds)
                 return
             await answer.begin(connection.status, answering)
+            if not connection.is_readable:
+                await answer.body(b"", is_last=False)  # a head that waits for a body's first piece goes out without
             while True:
                 chunk = await connection.read()
                 is_last = connection.is_complete  # asked before sending: more may come while the caller is slow

@@ -115,6 +115,11 @@ class Connection(asyncio.Protocol):
                 raise self.error
             await self._wait()
 
+    @property
+    def is_readable(self) -> bool:
+        """`read` would not wait."""
+        return bool(self._chunks) or self.is_complete
+
     async def read(self) -> bytes:
         """The next bytes of the body as they came, b"" at its end. Raises an UpstreamError if it is cut."""
         while not self._chunks:

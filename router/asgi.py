@@ -1,0 +1,211 @@
+"""One request of a caller as an ASGI application sees it: what it receives, and how its answer becomes HTTP/1.1.
+
+The head of an answer leaves with the first piece of its body, in one write, as ASGI suggests: an application that
+wants it out before sends an empty piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+
+Message = MutableMapping[str, Any]
+Application = Callable[[dict[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Any]
+
+_log = logging.getLogger(__name__)
+
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+_STATUS_LINES = {
+    status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode("ascii") for status in range(100, 600)
+}
+_FRAMING = frozenset((b"connection", b"content-length", b"transfer-encoding"))
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_FAILED = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"21")]
+
+
+def status_line(status: int) -> bytes:
+    return _STATUS_LINES[status]
+
+
+class Connection(Protocol):
+    """The caller's connection, as one request on it needs it (see `server.py`)."""
+
+    transport: asyncio.Transport
+    writable: asyncio.Future[None] | None
+    """There while the caller takes no more."""
+    is_last: bool
+    """No request will be read any more."""
+
+    def pace(self) -> None:
+        """Read on, or wait until the application has taken what is there."""
+
+    def answered(self) -> None:
+        """The answer is complete."""
+
+    def cut(self) -> None:
+        """Close at once, so that what was sent cannot be taken for a whole answer."""
+
+
+class Asked:
+    """A request, and the answer to it."""
+
+    __slots__ = (
+        "_connection",
+        "_has_told_end",
+        "_head",
+        "_is_chunked",
+        "_is_without_body",
+        "_left",
+        "_waiter",
+        "body",
+        "expects_continue",
+        "has_begun",
+        "has_more",
+        "is_answered",
+        "is_gone",
+        "is_old",
+        "is_persistent",
+        "scope",
+    )
+
+    def __init__(self, connection: Connection, scope: dict[str, Any], *, is_persistent: bool, is_old: bool) -> None:
+        self.scope = scope
+        self.is_persistent = is_persistent
+        """The caller may ask again on this connection."""
+        self.is_old = is_old
+        """HTTP/1.0: knows neither chunks nor interim answers."""
+        self.expects_continue = False
+        self.body = bytearray()
+        self.has_more = True
+        self.has_begun = False
+        self.is_answered = False
+        self.is_gone = False
+        """The caller left, or the connection is somebody else's: nothing that is said here matters any more."""
+        self._connection = connection
+        self._has_told_end = False
+        self._head = b""
+        self._is_chunked = False
+        self._is_without_body = False
+        self._left: int | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def run(self, application: Application, tasks: set[asyncio.Task[None]]) -> None:
+        """Let the application answer; `tasks` is where the server knows this task."""
+        try:
+            if not self.is_gone:
+                await application(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            self._cut()  # the server stops, and its patience is over
+        except Exception:
+            _log.exception("the application failed")
+            await self._give_up()
+        else:
+            if not self.is_answered and not self.is_gone:
+                _log.error("the application ended without an answer's end")
+                await self._give_up()
+        finally:
+            tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _give_up(self) -> None:
+        if self.has_begun or self.is_gone:
+            self._cut()
+            return
+        await self.send({"type": "http.response.start", "status": 500, "headers": _FAILED})
+        await self.send({"type": "http.response.body", "body": b"Internal Server Error"})
+
+    def _cut(self) -> None:
+        if not self.is_answered and not self.is_gone:
+            self._connection.cut()
+
+    # --- what the application receives
+
+    async def receive(self) -> Message:
+        if self.expects_continue and not self.has_begun and self.has_more and not self.is_gone:
+            self._connection.transport.write(_CONTINUE)
+        self.expects_continue = False
+        while not self.is_gone and not self.is_answered:
+            if self.body or (not self.has_more and not self._has_told_end):
+                return self._piece()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return {"type": "http.disconnect"}
+
+    def _piece(self) -> Message:
+        body, self.body = bytes(self.body), bytearray()
+        self._has_told_end = not self.has_more
+        if self.has_more:
+            self._connection.pace()
+        return {"type": "http.request", "body": body, "more_body": self.has_more}
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # --- what it sends
+
+    async def send(self, message: Message) -> None:
+        connection = self._connection
+        while connection.writable is not None and not self.is_gone:
+            await connection.writable
+        if self.is_gone:
+            return
+        if self.is_answered:
+            raise RuntimeError("the answer is complete already")
+        if message["type"] == "http.response.body":
+            self._send_body(message.get("body", b""), is_last=not message.get("more_body", False))
+        elif not self.has_begun:
+            self._begin(message["status"], message.get("headers", ()))
+        else:
+            raise RuntimeError(f"{message['type']} is not what comes after a head")
+
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.has_begun = True
+        lines = [_STATUS_LINES[status]]
+        length = None
+        for name, value in headers:
+            if name not in _FRAMING:
+                lines += (name, b": ", value, b"\r\n")
+            elif name == b"content-length":
+                length = value
+                lines += (b"content-length: ", value, b"\r\n")
+        if self.scope["method"] == "HEAD" or status in (204, 304):
+            self._is_without_body = True
+        elif length is not None:
+            self._left = int(length)
+        elif self.is_old:
+            self.is_persistent = False  # the end of the connection is the end of the answer
+        else:
+            self._is_chunked = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        if self.expects_continue or self._connection.is_last:
+            self.is_persistent = False  # whether the body that was announced still comes, nobody knows
+        lines.append(b"\r\n" if self.is_persistent else b"connection: close\r\n\r\n")
+        self._head = b"".join(lines)
+
+    def _send_body(self, body: bytes, *, is_last: bool) -> None:
+        if not self.has_begun:
+            raise RuntimeError("a body is not what comes first")
+        data, self._head = self._head, b""
+        if self._is_chunked:
+            if body:
+                data += b"%x\r\n%b\r\n" % (len(body), body)
+            if is_last:
+                data += b"0\r\n\r\n"
+        elif not self._is_without_body:
+            if self._left is not None:
+                self._left -= len(body)
+                if self._left < 0 or (is_last and self._left):
+                    raise RuntimeError("the body is not as long as its Content-Length")
+            data += body
+        if data:
+            self._connection.transport.write(data)
+        if is_last:
+            self.is_answered = True
+            self.wake()
+            self._connection.answered()
