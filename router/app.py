@@ -20,6 +20,7 @@ from .proxy import Live, Proxy, Receive, Scope, Send
 from .reading import load
 from .reload import watch
 from .routes import Table
+from .shadow import Copier, Process, Start
 from .telemetry import Telemetry, open_telemetry
 from .trips import trips_of
 from .upstream import Pool, tls_context
@@ -31,9 +32,13 @@ FILE_ENV = "STRANGLER_ROUTES"
 class RouterApp(Starlette):
     """Serves a routes.toml and follows its changes."""
 
-    def __init__(self, file: Path, environ: Mapping[str, str] = os.environ) -> None:
-        """Raises ConfigError if the file cannot be used; later a wrong file only leaves things as they are."""
+    def __init__(self, file: Path, environ: Mapping[str, str] = os.environ, start: Start = Process) -> None:
+        """Raises ConfigError if the file cannot be used; later a wrong file only leaves things as they are.
+
+        `start` makes the shadow process.
+        """
         self._file = file
+        self._start = start
         self._environ = environ
         self._config = load(file)
         identity_secret(self._config.identity, environ)
@@ -51,19 +56,23 @@ class RouterApp(Starlette):
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         telemetry = open_telemetry(self._environ)
-        self._proxy = Proxy(go_live(self._config, self._environ, telemetry))
+        self._copier = Copier(self._start)
+        if telemetry.meter is not None:
+            self._copier.counts.show(telemetry.meter)
+        self._proxy = Proxy(go_live(self._config, self._environ, telemetry, self._copier))
         watching = asyncio.create_task(watch(self._file, self._take_over))
         yield
         watching.cancel()
         for pool in self._proxy.live.pools.values():
             pool.close()
+        await self._copier.close()
         telemetry.close()
 
     def _take_over(self, config: Config) -> None:
         if self._proxy is None:
             return
         before = self._proxy.live
-        self._proxy.live = go_live(config, self._environ, before.telemetry, before)
+        self._proxy.live = go_live(config, self._environ, before.telemetry, self._copier, before)
         for name, pool in before.pools.items():
             if self._proxy.live.pools.get(name) is not pool:
                 pool.close()
@@ -74,7 +83,9 @@ def create_app() -> RouterApp:
     return RouterApp(Path(os.environ.get(FILE_ENV, "routes.toml")))
 
 
-def go_live(config: Config, environ: Mapping[str, str], telemetry: Telemetry, before: Live | None = None) -> Live:
+def go_live(
+    config: Config, environ: Mapping[str, str], telemetry: Telemetry, copier: Copier, before: Live | None = None
+) -> Live:
     """What serves `config`. Upstreams that did not change keep their pools, with connections and health in them;
     trips whose routes did not move keep their state.
 
@@ -101,6 +112,7 @@ def go_live(config: Config, environ: Mapping[str, str], telemetry: Telemetry, be
         config.telemetry.sample,
         telemetry,
         trips_of(config.routes, telemetry.count, {} if before is None else before.trips),
+        copier.under(config, secret),
     )
 
 

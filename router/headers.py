@@ -14,15 +14,18 @@ Headers = Sequence[tuple[bytes, bytes]]
 IDENTITY = b"x-internal-identity"
 IDENTITY_SECRET = b"x-identity-secret"
 TRACEPARENT = b"traceparent"
+BAGGAGE = b"baggage"
+PRIMARY = (BAGGAGE, b"strangler.role=primary")
+"""Of a request that will be copied: what its upstream asks of others goes on the tape."""
+SHADOW = (BAGGAGE, b"strangler.role=shadow")
+"""Of a copy: its upstream keeps nothing, and what it asks of others is answered from the tape."""
 
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")
 )
 # Answered here (RFC 9110 §10.1.1) or written anew below.
 _OURS = frozenset((b"expect", b"content-length", b"proxy-authorization", b"via"))
-_ONLY_WE_SAY = frozenset(
-    (IDENTITY, IDENTITY_SECRET, b"forwarded", b"x-real-ip", TRACEPARENT, b"tracestate", b"baggage")
-)
+_ONLY_WE_SAY = frozenset((IDENTITY, IDENTITY_SECRET, b"forwarded", b"x-real-ip", TRACEPARENT, b"tracestate", BAGGAGE))
 _NOT_FORWARDED = _HOP_BY_HOP | _OURS | _ONLY_WE_SAY
 
 

@@ -1,4 +1,4 @@
-"""The story of one request: match → decide → identify → forward → answer.
+"""The story of one request: match → decide → identify → forward → answer → offer a copy.
 
 Raw ASGI, no request or response objects: this is the path that every request of the site takes. A request keeps
 the `Live` that it began with, whatever is reloaded meanwhile. A caller who leaves cancels the request's task,
@@ -18,10 +18,11 @@ from . import websocket
 from .config import LEGACY, Route, Server
 from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge, UpstreamError
 from .failures import failure_answer, may_fall_back
-from .headers import IDENTITY, TRACEPARENT, Headers, answer_headers, first, forwarded, request_head
+from .headers import IDENTITY, PRIMARY, TRACEPARENT, Headers, answer_headers, first, forwarded, request_head
 from .identity import SAFE_METHODS, Exchange, Refusal, Token, is_same_path
 from .routes import Table
-from .stages import caller_of, decide
+from .shadow import Recording, Shadowing
+from .stages import Copied, caller_of, decide
 from .telemetry import Telemetry, Trace
 from .trips import Attempt, Trips
 from .upstream import Connection, Pool, Request
@@ -63,6 +64,8 @@ class Live:
     """The share of the exchanges that is traced."""
     telemetry: Telemetry
     trips: Trips
+    shadowing: Shadowing
+    """How exchanges are copied."""
 
 
 class Proxy:
@@ -93,6 +96,7 @@ async def _told(live: Live, trace: Trace, scope: Scope, receive: Receive, send: 
             raise  # not because the caller left (who is then off the connection's task): the server is stopping
         trace.caller_left = True
     except ExchangeError as error:
+        answer.error = error
         trace.error = type(error).__name__
         await _failed(error, trace.exchange_id, scope, answer, caller)
     finally:
@@ -100,12 +104,14 @@ async def _told(live: Live, trace: Trace, scope: Scope, receive: Receive, send: 
             caller.task = None
         if answer.attempt is not None:
             answer.attempt.over()
+        if answer.recording is not None:
+            answer.recording.end(answer.error, caller_left=trace.caller_left)
 
 
 class _Answer:
     """The way back to the caller; knows whether anything went there already, and whether nobody is left there."""
 
-    __slots__ = ("_trace", "attempt", "has_begun", "has_nobody", "send")
+    __slots__ = ("_trace", "attempt", "error", "has_begun", "has_nobody", "recording", "send")
 
     def __init__(self, send: Send, trace: Trace) -> None:
         self.send = send
@@ -113,6 +119,8 @@ class _Answer:
         self.has_nobody = False
         self.attempt: Attempt | None = None
         """At the extracted upstream of a route that may trip."""
+        self.error: ExchangeError | None = None
+        self.recording: Recording | None = None
         self._trace = trace
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -158,6 +166,11 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
             ours.append((IDENTITY, who.value))
             cookies = who.set_cookies
 
+    if decision.copied is not Copied.NOT_IN_STAGE and route is not None and primary == decision.primary:
+        answer.recording = live.shadowing.begin(trace, scope, route, decision, _target(scope, path))
+        if answer.recording is not None:
+            ours.append(PRIMARY)
+            receive, answer.send = answer.recording.hears(receive), answer.recording.sees(answer.send)
     opening = await _opening_body(headers, receive, live.pools[primary], live.server.spool_bytes)
     try:
         await _forward(live, trace, scope, receive, answer, route, primary, ours, cookies, opening)

@@ -17,7 +17,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import Counter, Histogram
+from opentelemetry.metrics import Counter, Histogram, Meter
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer, set_span_in_context
 
 SERVICE = "router"
@@ -41,11 +41,14 @@ class Telemetry:
         duration: Histogram | None = None,
         providers: Sequence[Any] = (),
         counters: Mapping[str, Counter] = MappingProxyType({}),
+        meter: Meter | None = None,
     ) -> None:
         self._tracer = tracer
         self._duration = duration
         self._counters = counters
         self._providers = providers
+        self.meter = meter
+        """For whatever else is counted; None where nothing is exported."""
 
     def begin(self, method: str, headers: Sequence[tuple[bytes, bytes]], share: float, draw: float) -> Trace:
         """`share` (0 to 1) of the exchanges are recorded: those whose `draw`, from 0 to below 1, is smaller."""
@@ -90,7 +93,7 @@ class Trace:
     ) -> None:
         self.exchange_id = exchange_id
         self._method = method
-        self._flags = flags
+        self.flags = flags
         self._duration = duration
         self._tracer = tracer
         self._span = span
@@ -99,7 +102,7 @@ class Trace:
     def call(self, upstream: str, purpose: str = "") -> Call:
         """A request to an upstream, to be entered while it lasts; `purpose` names one that is not the caller's own."""
         if self._tracer is None or self._span is None:
-            return Call(b"00-%032x-%016x-%b" % (self.exchange_id, random.getrandbits(64) or 1, self._flags))
+            return Call(b"00-%032x-%016x-%b" % (self.exchange_id, random.getrandbits(64) or 1, self.flags))
         name = purpose or self._name()
         attributes = {
             "http.request.method": "POST" if purpose else _known(self._method),
@@ -179,15 +182,16 @@ def open_telemetry(environ: Mapping[str, str]) -> Telemetry:
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return Telemetry()
     tracers, meters = _tracer_provider(environ), _meter_provider(environ)
-    duration = meters and meters.get_meter(__name__).create_histogram(
+    meter = meters and meters.get_meter(__name__)
+    duration = meter and meter.create_histogram(
         "http.server.request.duration",
         unit="s",
         description="From a request's head to its answer's last byte.",
         explicit_bucket_boundaries_advisory=BUCKETS_SECONDS,
     )
-    counters = {name: meters.get_meter(__name__).create_counter(name) for name in COUNTERS} if meters else {}
+    counters = {name: meter.create_counter(name) for name in COUNTERS} if meter else {}
     tracer = tracers and tracers.get_tracer(__name__)
-    return Telemetry(tracer, duration, [each for each in (tracers, meters) if each], counters)
+    return Telemetry(tracer, duration, [each for each in (tracers, meters) if each], counters, meter)
 
 
 def sends(environ: Mapping[str, str], signal: str) -> bool:

@@ -15,6 +15,7 @@ from uvicorn.server import ServerState
 from ..app import RouterApp
 from ..proxy import Live
 from ..server import ServerProtocol
+from ..shadow import Process, RouteCounts, Start
 from .wire import Answer, caller
 
 Protocol = type[asyncio.Protocol]
@@ -34,6 +35,10 @@ class Serving:
         assert proxy is not None
         return proxy.live
 
+    @property
+    def counts(self) -> dict[str, RouteCounts]:
+        return self.live.shadowing.counts
+
     async def ask(self, request: bytes) -> Answer:
         """One request on a connection of its own."""
         async with caller(self.port) as each:
@@ -42,10 +47,13 @@ class Serving:
 
 @contextlib.asynccontextmanager
 async def serving(
-    file: Path, environ: Mapping[str, str] | None = None, protocol: Protocol = ServerProtocol
+    file: Path,
+    environ: Mapping[str, str] | None = None,
+    protocol: Protocol = ServerProtocol,
+    start: Start = Process,
 ) -> AsyncIterator[Serving]:
     """The router for a routes.toml on a free port."""
-    app = RouterApp(file, environ or {})
+    app = RouterApp(file, environ or {}, start)
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="on", log_config=None, access_log=False, proxy_headers=False
     )
