@@ -12,7 +12,7 @@ from ..config import Config, Upstream
 from ..errors import AnswerTimeout, ExchangeError
 from ..evidence.observations import Observation, Piece
 from ..headers import IDENTITY, SHADOW, TRACEPARENT, Headers, forwarded, request_head
-from ..identity import SAFE_METHODS, Exchange, Refusal
+from ..identity import Exchange, Refusal
 from ..upstream import Pool, Request
 from .recording import PIECE_BYTES, has_body
 from .words import Copy
@@ -43,7 +43,9 @@ class Upstreams:
 
 
 def _ours(config: Config, name: str) -> Upstream:
-    return config.upstreams[name].model_copy(update={"connections": 2 * config.copies.workers})
+    """A new connection for each copy: a kept one that had died would look like a failure of the candidate."""
+    limits = {"connections": 2 * config.copies.workers, "keep_seconds": 0.0, "health": None}
+    return config.upstreams[name].model_copy(update=limits)
 
 
 class Side(NamedTuple):
@@ -80,11 +82,9 @@ async def ask(copy: Copy, upstream: str, side: Side, body_bytes: int, deadline: 
 async def _sent(copy: Copy, pool: Pool, ours: Ours, body_bytes: int, seen: _Seen) -> None:
     length = len(copy.body) if has_body(copy.headers) or copy.body else _no_length(copy.headers)
     head = request_head(copy.method, copy.target, copy.headers, length=length, ours=ours)
-    is_safe = copy.method in SAFE_METHODS
-    request = Request(head + copy.body, copy.method == "HEAD", is_safe)
+    request = Request(head + copy.body, copy.method == "HEAD", is_replayable=False)
+    connection = await pool.connect(request)
     seen.began = perf_counter()
-    # What cannot be sent twice goes out on a new connection: a kept one that had died would look like a failure.
-    connection = await pool.connect(request, fresh=not is_safe)
     try:
         connection = await pool.answered(connection, request)
         seen.status, seen.headers = connection.status, tuple(connection.headers)

@@ -101,7 +101,7 @@ class Shadowing:
         counts = copier.counts[route.name]
         if decision.copied is Copied.SAMPLED_OUT:
             counts.sampled_out += 1
-        if decision.copied not in (Copied.YES, Copied.NOT_DECLARED):
+        if decision.copied is not Copied.YES:
             return None
         counts.offered += 1
         dropped = copier.refusal(route, decision, headers, self._copies)
@@ -136,7 +136,7 @@ class Shadowing:
 class Copier:
     """Of one process that serves callers; outlives every reload."""
 
-    def __init__(self, start: Start, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, start: Start) -> None:
         self.counts = Counts()
         self.room = Room()
         self._start_process = start
@@ -150,7 +150,6 @@ class Copier:
         self._failures = 0
         self._again: asyncio.TimerHandle | None = None
         self._heard = 0.0
-        self._look_seconds = look_seconds
         self._before: dict[str, tuple[int, int]] = {}
         self._looking: asyncio.TimerHandle | None = None
 
@@ -169,8 +168,6 @@ class Copier:
 
     def refusal(self, route: Route, decision: Decision, headers: Headers, copies: Copies) -> str:
         """Why an exchange is not even recorded; empty if it is."""
-        if decision.copied is Copied.NOT_DECLARED:
-            return Dropped.NOT_DECLARED
         if any(name in _NOT_COMPARABLE for name, _ in headers):
             return Dropped.NOT_COMPARABLE
         if self._down.get(decision.shadow, 0.0) > monotonic():
@@ -230,7 +227,7 @@ class Copier:
         for setup in self._setups.values():
             self._link.send(setup)
         if self._looking is None:
-            self._looking = asyncio.get_running_loop().call_later(self._look_seconds, self._look)
+            self._looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
     def _hear(self, outcome: Outcome) -> None:
         self._heard = monotonic()
@@ -257,7 +254,7 @@ class Copier:
 
     def _look(self) -> None:
         """Say loudly of each route whether it should have been shadowed and was not; end a process that hangs."""
-        self._looking = asyncio.get_running_loop().call_later(self._look_seconds, self._look)
+        self._looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
         for route, counts in self.counts.items():
             offered, sent = self._before.get(route, (0, 0))
             self._before[route] = counts.offered, counts.sent
@@ -269,7 +266,7 @@ class Copier:
                     counts.offered - offered,
                     ", ".join(f"{reason} {number}" for reason, number in counts.dropped.items()) or "none",
                 )
-        patience = self._look_seconds + max(setup.config.copies.timeout_seconds for setup in self._setups.values())
+        patience = LOOK_SECONDS + max(setup.config.copies.timeout_seconds for setup in self._setups.values())
         if self._link is not None and self._waiting and monotonic() - self._heard > patience:
             _log.error("The shadow process does not answer: it is ended")
             self._link.kill()

@@ -16,7 +16,6 @@ from .words import Outcome
 class Dropped(StrEnum):
     """Why a request that was to be copied was not."""
 
-    NOT_DECLARED = "effects not declared"
     NOT_COMPARABLE = "not comparable"
     RATE_LIMITED = "rate limited"
     QUEUE_FULL = "queue full"

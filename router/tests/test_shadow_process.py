@@ -1,0 +1,106 @@
+"""The shadow process itself: it makes the copies, its death is noticed and mended, and it never outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..shadow import copier
+from .serving import Serving, routes_file, serving
+from .test_cli import port_in, served
+from .wire import OK, always, caller, until, upstream
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc"),
+]
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+ROUTES = """
+upstreams = {{ legacy = "{}", service = "{}" }}
+[[routes]]
+name = "r"
+path = "/{{rest:path}}"
+to = "service"
+stage = "shadow"
+shadow = {{ effects = "none" }}
+"""
+
+
+def children(parent: int) -> list[int]:
+    """The shadow processes of a process."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            after_name = (folder / "stat").read_text().rpartition(")")[2].split()
+            if (
+                int(after_name[1]) == parent
+                and after_name[0] != "Z"
+                and b".shadow" in (folder / "cmdline").read_bytes()
+            ):
+                found.append(int(folder.name))
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+def sent(router: Serving) -> int:
+    return router.counts["r"].sent
+
+
+async def test_copies_are_made_in_a_process_that_lets_callers_go_first(tmp_path: Path) -> None:
+    async with (
+        upstream(always(OK)) as legacy,
+        upstream(always(OK)) as service,
+        serving(routes_file(tmp_path, ROUTES.format(legacy.url, service.url))) as router,
+    ):
+        for _ in range(20):
+            await router.ask(GET)
+        await until(lambda: sent(router) == 20, seconds=20)
+
+        (pid,) = children(os.getpid())
+        assert len(service.asked) == 20
+        assert os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0)
+
+    assert children(os.getpid()) == []
+
+
+async def test_a_shadow_process_that_dies_costs_its_copies_and_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copier, "START_AGAIN_SECONDS", (0.05, 0.05))
+    async with (
+        upstream(always(OK)) as legacy,
+        upstream(always(OK)) as service,
+        serving(routes_file(tmp_path, ROUTES.format(legacy.url, service.url))) as router,
+    ):
+        await router.ask(GET)
+        await until(lambda: sent(router) == 1, seconds=20)
+        (first,) = children(os.getpid())
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: children(os.getpid()) not in ([], [first]), seconds=20)
+
+        answer = await router.ask(GET)
+        await until(lambda: sent(router) == 2, seconds=20)
+
+    assert answer.status == 200
+    assert children(os.getpid()) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_the_shadow_process_ends_with_its_parent_however_that_ends(tmp_path: Path, how: signal.Signals) -> None:
+    async with upstream(always(OK)) as legacy, upstream(always(OK)) as service:
+        file = routes_file(tmp_path, ROUTES.format(legacy.url, service.url))
+        with served(file) as (process, log):
+            async with caller(await port_in(log)) as me:
+                await me.ask(GET)
+            await until(lambda: service.asked, seconds=20)
+            (child,) = children(process.pid)
+
+            process.send_signal(how)
+
+            await until(lambda: not Path(f"/proc/{child}").exists(), seconds=20)
