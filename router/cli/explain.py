@@ -65,7 +65,7 @@ def if_it_fails(config: Config, route: Route | None, method: str, primary: str) 
         when = "before its answer begins" if method in SAFE_METHODS else "and nothing was sent to it"
         yield "fallback", f"{LEGACY} answers if {primary} fails {when}"
     if trip := route.trip:
-        slow = f", or {trip.slow * 100:g} % take over {trip.slow_seconds:g} s" if trip.slow_seconds else ""
+        slow = f", or over {trip.slow * 100:g} % take over {trip.slow_seconds:g} s" if trip.slow_seconds else ""
         of = f"of at least {trip.at_least} answers in {trip.window_seconds:g} s"
         yield "trip", f"{LEGACY} answers for {trip.probe_seconds:g} s if over {trip.errors * 100:g} % fail{slow}, {of}"
 

@@ -141,6 +141,37 @@ def test_explain_of_nonsense_says_what_to_write(file: str, words: list[str], sen
     assert sentence in " ".join(result.output.replace("│", " ").split())
 
 
+def test_explain_says_what_follows_when_the_upstream_fails(tmp_path: Path) -> None:
+    trip = "trip = { errors = 0.1, slow_seconds = 5, at_least = 30 }"
+    text = f"""
+    upstreams = {{ legacy = "http://h:1", assistant = "http://h:2" }}
+    [[routes]]
+    name = "a"
+    path = "/a"
+    stage = "extracted"
+    total_seconds = 20
+    fallback = true
+    {trip}
+    """
+    file = str(routes_file(tmp_path, text))
+
+    safe, unsafe, other = (
+        run("explain", file, "GET", "/a"),
+        run("explain", file, "POST", "/a"),
+        run("explain", file, "GET", "/b"),
+    )
+
+    assert "connect 3 s, first byte 60 s, idle 60 s, in all 20 s" in safe.output
+    assert "legacy answers if assistant fails before its answer begins" in safe.output
+    assert "legacy answers if assistant fails and nothing was sent to it" in unsafe.output
+    assert (
+        "legacy answers for 5 s if over 10 % fail, or over 50 % take over 5 s, of at least 30 answers in 10 s"
+        in safe.output
+    )
+    assert "connect 3 s, first byte 60 s, idle 60 s\n" in other.output
+    assert "fallback" not in other.output
+
+
 def test_explain_of_the_exchanges_path_says_that_nobody_answers(tmp_path: Path) -> None:
     file = routes_file(tmp_path, ROUTES + "[identity]\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections import deque
 from typing import NamedTuple
@@ -164,7 +165,8 @@ class Pool:
             return await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._waiting.remove(entry)
+                with contextlib.suppress(ValueError):  # passed over already
+                    self._waiting.remove(entry)
             elif turn.exception() is None:  # its turn came as the caller left
                 self._opening -= 1
                 self._pass_on(turn.result())
