@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 
-from .config import LEGACY, Config, Identity
+from .config import LEGACY, Config, Identity, Route
 from .errors import ConfigError, Problem
 from .identity import Exchange
+from .measurements import Measurements
 from .proxy import Live, Proxy, Receive, Scope, Send
 from .reading import load
-from .reload import watch
+from .reload import Reload
 from .routes import Table
 from .shadow import Copier, Process, Start
+from .steps import place_of
 from .telemetry import Telemetry, open_telemetry
 from .trips import trips_of
 from .upstream import Pool, tls_context
@@ -32,14 +36,21 @@ FILE_ENV = "STRANGLER_ROUTES"
 class RouterApp(Starlette):
     """Serves a routes.toml and follows its changes."""
 
-    def __init__(self, file: Path, environ: Mapping[str, str] = os.environ, start: Start = Process) -> None:
+    def __init__(
+        self,
+        file: Path,
+        environ: Mapping[str, str] = os.environ,
+        start: Start = Process,
+        measurements: Measurements | None = None,
+    ) -> None:
         """Raises ConfigError if the file cannot be used; later a wrong file only leaves things as they are.
 
-        `start` makes the shadow process.
+        `start` makes the shadow process; `measurements` is for whoever may ask for `standing`.
         """
-        self._file = file
         self._start = start
         self._environ = environ
+        self._measurements = measurements
+        self.reload = Reload(file, self._take_over)
         self._config = load(file)
         identity_secret(self._config.identity, environ)
         for upstream in self._config.upstreams.values():
@@ -55,12 +66,12 @@ class RouterApp(Starlette):
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        telemetry = open_telemetry(self._environ)
+        telemetry = open_telemetry(self._environ, self._measurements)
         self._copier = Copier(self._start)
         if telemetry.meter is not None:
             self._copier.counts.show(telemetry.meter)
         self._proxy = Proxy(go_live(self._config, self._environ, telemetry, self._copier))
-        watching = asyncio.create_task(watch(self._file, self._take_over))
+        watching = asyncio.create_task(self.reload.watch())
         yield
         watching.cancel()
         for pool in self._proxy.live.pools.values():
@@ -68,14 +79,47 @@ class RouterApp(Starlette):
         await self._copier.close()
         telemetry.close()
 
-    def _take_over(self, config: Config) -> None:
+    def standing(self) -> dict[str, Any]:
+        """What `status` and the metrics say of this process, as JSON can say it."""
+        if self._proxy is None:
+            return {}
+        live = self._proxy.live
+        return {
+            "table": self._config.digest,
+            "problem": self.reload.problem,
+            "routes": [_standing(route, live) for route in self._config.routes],
+            "upstreams": {name: _said(pool.state()) for name, pool in live.pools.items()},
+            "measurements": (self._measurements or Measurements()).state(),
+        }
+
+    def _take_over(self, config: Config, anew: bool) -> None:
         if self._proxy is None:
             return
         before = self._proxy.live
-        self._proxy.live = go_live(config, self._environ, before.telemetry, self._copier, before)
+        kept = before
+        if anew:  # certificates are read with the pool
+            pools = {name: pool for name, pool in before.pools.items() if not pool.upstream.is_tls}
+            kept = dataclasses.replace(before, pools=pools)
+        self._proxy.live = go_live(config, self._environ, before.telemetry, self._copier, kept)
+        self._config = config
         for name, pool in before.pools.items():
             if self._proxy.live.pools.get(name) is not pool:
                 pool.close()
+
+
+def _standing(route: Route, live: Live) -> dict[str, Any]:
+    trip = live.trips.get(route.name)
+    return {
+        "name": route.name,
+        "stage": route.stage,
+        "percent": place_of(route).percent,
+        "trip": None if trip is None else _said(trip.state()),
+    }
+
+
+def _said(value: Any) -> Any:
+    """A named tuple, those in it too, as JSON says it best."""
+    return {name: _said(each) for name, each in value._asdict().items()} if hasattr(value, "_asdict") else value
 
 
 def create_app() -> RouterApp:

@@ -37,7 +37,7 @@ class Connection(Protocol):
     writable: asyncio.Future[None] | None
     """There while the caller takes no more."""
     is_last: bool
-    """No request will be read any more."""
+    """The next answer to begin is the last one, and says so."""
 
     def pace(self) -> None:
         """Read on, or wait until the application has taken what is there."""

@@ -370,3 +370,5 @@ class Config(NamedTuple):
     copies: Copies
     evidence: Evidence
     egress: Egress | None
+    digest: str = ""
+    """Of the file's text: whoever serves the same table has the same one."""

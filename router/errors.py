@@ -10,6 +10,7 @@
         ├── RequestTooLarge      413  a body without a length is longer than we hold
         ├── NotRoutable          404  a path that only the router itself may use
         ├── ForeignOrigin        403  a page of another site asks for a WebSocket in its visitor's name
+        ├── Stopped              503  the router ends, and the time to drain is over
         ├── IdentityUnavailable  503  the monolith could not say who the caller is
         └── UpstreamError
             ├── NotSent               no byte of the request left: whatever its method, it may go elsewhere
@@ -97,6 +98,13 @@ class ForeignOrigin(ExchangeError):
     status = 403
     code = "foreign_origin"
     sentence = "A page of another site may not open this WebSocket."
+
+
+class Stopped(ExchangeError):
+    status = 503
+    code = "router_stopped"
+    sentence = "The router in front of this address is being stopped. Try again."
+    retry_after_seconds = 1
 
 
 class IdentityUnavailable(ExchangeError):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from . import websocket
 from .config import LEGACY, Route, Server
-from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge, UpstreamError
+from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge, Stopped, UpstreamError
 from .failures import failure_answer, may_fall_back
 from .headers import IDENTITY, PRIMARY, TRACEPARENT, Headers, answer_headers, first, forwarded, request_head
 from .identity import SAFE_METHODS, Exchange, Refusal, Token, is_same_path
@@ -93,7 +93,12 @@ async def _told(live: Live, trace: Trace, scope: Scope, receive: Receive, send: 
         trace.caller_left = True
     except asyncio.CancelledError:
         if not answer.has_nobody and (caller is None or caller.task is not None):
-            raise  # not because the caller left (who is then off the connection's task): the server is stopping
+            # Not because the caller left, who is then off the connection's task: the server is stopping.
+            if caller is None:
+                raise
+            trace.error = Stopped.__name__
+            await _failed(Stopped("the time to drain is over"), trace.exchange_id, scope, answer, caller)
+            return
         trace.caller_left = True
     except ExchangeError as error:
         answer.error = error

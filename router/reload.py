@@ -17,21 +17,37 @@ LOOK_SECONDS = 0.25
 _log = logging.getLogger(__name__)
 
 
-async def watch(file: Path, take_over: Callable[[Config], None]) -> None:
-    """Call `take_over` with every new, correct content of the file, until cancelled."""
-    seen = _mark(file)
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        mark = _mark(file)
-        if mark == seen:
-            continue
-        seen = mark
-        try:
-            take_over(await asyncio.to_thread(load, file))
-        except ConfigError as error:
-            _log.error("The routes stay as they were: %s", error)
-        else:
-            _log.info("Took over %s", file)
+class Reload:
+    """Follows a file. `problem` says why its latest content is not what is served; empty if it is."""
+
+    def __init__(self, file: Path, take_over: Callable[[Config, bool], None]) -> None:
+        """`take_over` gets every new, correct content, and whether to read all that it names anew as well."""
+        self.problem = ""
+        self._file = file
+        self._take_over = take_over
+        self._seen = _mark(file)
+        self._is_asked = False
+
+    def ask(self) -> None:
+        """Take the file over at the next look though it seems unchanged, and the certificates it names with it."""
+        self._is_asked = True
+
+    async def watch(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            mark, anew = _mark(self._file), self._is_asked
+            if mark == self._seen and not anew:
+                continue
+            self._seen, self._is_asked = mark, False
+            try:
+                self._take_over(await asyncio.to_thread(load, self._file), anew)
+            except ConfigError as error:
+                self.problem = str(error)
+                _log.error("The routes stay as they were: %s", error)
+            else:
+                self.problem = ""
+                _log.info("Took over %s", self._file)
 
 
 def _mark(file: Path) -> tuple[int, int, int] | None:

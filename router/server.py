@@ -35,6 +35,8 @@ BODY_IDLE_SECONDS = 60.0
 """Between two pieces of a request body."""
 TAKE_SECONDS = 60.0
 """So long a caller may take nothing of an answer that waits for them."""
+FIRST_WORD_SECONDS = 2.0
+"""So long a new connection may stay silent while the router stops."""
 LINGER_SECONDS = 5.0
 """So long a refused caller's further words are thrown away: closing at once could take the refusal from them."""
 LOOK_SECONDS = 2.5
@@ -72,7 +74,7 @@ class ServerProtocol(asyncio.Protocol):
         self.task: asyncio.Task[Any] | None = None
         """To be cancelled when the caller leaves."""
         self.writable: asyncio.Future[None] | None = None
-        self.is_last = False
+        self.is_last = self._is_stopping = False
         self._line: deque[Asked] = deque()  # the request that is answered, and those that wait
         self._reading: Asked | None = None  # whose body is still to come
         self._unread = bytearray()
@@ -122,9 +124,16 @@ class ServerProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """uvicorn asks for the end: what was asked, and what is being asked, is still answered."""
+        self.is_last = self._is_stopping = True
         if self._line or self._is_reading_head:
-            self.is_last = True
-        else:
+            return
+        if self._has_asked:
+            self.transport.close()
+        else:  # new, and its first request may be on its way
+            self._loop.call_later(FIRST_WORD_SECONDS, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if not self._has_asked:
             self.transport.close()
 
     def cut(self) -> None:
@@ -382,5 +391,8 @@ class ServerProtocol(asyncio.Protocol):
             self._read_on()
 
     def _rest(self) -> None:
-        if not self._is_reading_head:
-            self._deadline = self._loop.time() + self._config.timeout_keep_alive
+        if self._is_reading_head:
+            return
+        self._deadline = self._loop.time() + self._config.timeout_keep_alive
+        if self._is_stopping:
+            self.transport.close()

@@ -14,10 +14,10 @@ from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from types import MappingProxyType, TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import Counter, Histogram, Meter
+from opentelemetry.metrics import Counter, Meter
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer, set_span_in_context
 
 SERVICE = "router"
@@ -32,20 +32,34 @@ _TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _exchange_id: ContextVar[int] = ContextVar("exchange_id", default=0)
 
 
+class Recorder(Protocol):
+    """Takes the duration of each exchange; OpenTelemetry's histogram is one."""
+
+    def record(self, amount: float, attributes: dict[str, str | int], /) -> None: ...
+
+
+class Measured(Recorder, Protocol):
+    """Takes what is counted, too."""
+
+    def count(self, name: str, route: str, what: str) -> None: ...
+
+
 class Telemetry:
     """Begins the trace of each exchange. Made once per process; without arguments it only hands out ids."""
 
     def __init__(
         self,
         tracer: Tracer | None = None,
-        duration: Histogram | None = None,
+        duration: Recorder | None = None,
         providers: Sequence[Any] = (),
         counters: Mapping[str, Counter] = MappingProxyType({}),
         meter: Meter | None = None,
+        measurements: Measured | None = None,
     ) -> None:
         self._tracer = tracer
         self._duration = duration
         self._counters = counters
+        self._measurements = measurements
         self._providers = providers
         self.meter = meter
         """For whatever else is counted; None where nothing is exported."""
@@ -66,6 +80,8 @@ class Telemetry:
         """One more of COUNTERS; `what` is its other attribute's value."""
         if name in self._counters:
             self._counters[name].add(1, {"strangler.route": route, COUNTERS[name]: what})
+        if self._measurements is not None:
+            self._measurements.count(name, route, what)
 
     def close(self) -> None:
         """Send what is not sent yet."""
@@ -87,7 +103,7 @@ class Trace:
         method: str,
         exchange_id: int,
         flags: bytes,
-        duration: Histogram | None = None,
+        duration: Recorder | None = None,
         tracer: Tracer | None = None,
         span: Span | None = None,
     ) -> None:
@@ -177,10 +193,13 @@ class TraceId(logging.Filter):
         return True
 
 
-def open_telemetry(environ: Mapping[str, str]) -> Telemetry:
-    """What the environment asks for: TRACES_FILE, or OTLP by OpenTelemetry's own variables; else nothing."""
+def open_telemetry(environ: Mapping[str, str], measurements: Measured | None = None) -> Telemetry:
+    """What the environment asks for: TRACES_FILE, or OTLP by OpenTelemetry's own variables; else nothing.
+
+    `measurements` gets it all too, if there is somebody who may ask for them.
+    """
     if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return Telemetry()
+        return Telemetry(duration=measurements, measurements=measurements)
     tracers, meters = _tracer_provider(environ), _meter_provider(environ)
     meter = meters and meters.get_meter(__name__)
     duration = meter and meter.create_histogram(
@@ -191,7 +210,19 @@ def open_telemetry(environ: Mapping[str, str]) -> Telemetry:
     )
     counters = {name: meter.create_counter(name) for name in COUNTERS} if meter else {}
     tracer = tracers and tracers.get_tracer(__name__)
-    return Telemetry(tracer, duration, [each for each in (tracers, meters) if each], counters, meter)
+    if duration and measurements:
+        duration = _Both(duration, measurements)
+    providers = [each for each in (tracers, meters) if each]
+    return Telemetry(tracer, duration or measurements, providers, counters, meter, measurements)
+
+
+class _Both:
+    def __init__(self, one: Recorder, other: Recorder) -> None:
+        self._one, self._other = one, other
+
+    def record(self, amount: float, attributes: dict[str, str | int]) -> None:
+        self._one.record(amount, attributes)
+        self._other.record(amount, attributes)
 
 
 def sends(environ: Mapping[str, str], signal: str) -> bool:

@@ -12,6 +12,7 @@ from .check import check
 from .explain import explain
 from .init import init
 from .serve import serve
+from .status import status
 from .survey import survey_spans
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A routing proxy for strangler-fig migrations.")
@@ -19,6 +20,7 @@ app.command()(check)
 app.command()(explain)
 app.command()(init)
 app.command()(serve)
+app.command()(status)
 app.command()(advance)
 app.command()(rollback)
 app.command("survey")(survey_spans)

@@ -214,7 +214,7 @@ async def port_in(log: Path) -> int:
     """The port that `serve` says it serves on; whoever reads it can connect at once."""
 
     def said() -> list[bytes]:
-        return re.findall(rb"http://127\.0\.0\.1:(\d+)\s", log.read_bytes())
+        return re.findall(rb" Serving \S+ on http://127\.0\.0\.1:(\d+)\s", log.read_bytes())
 
     await until(said, seconds=20)
     return int(said()[0])

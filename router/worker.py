@@ -1,0 +1,150 @@
+"""One process that serves: uvicorn's server, which stops without losing a request, and tells how it is.
+
+Stopping: from the signal on it says that it is draining, and every answer is its connection's last. For a while it
+still takes new connections, until whoever sends them has noticed. Then it takes those that wait already, closes the
+listener, and ends what is under way; what has not ended at the deadline is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import uvicorn
+
+from .app import RouterApp
+from .server import ServerProtocol
+
+KEEP_ALIVE_SECONDS = 75
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
+STEP_SECONDS = 0.1
+
+
+class Stopping(NamedTuple):
+    """How a worker ends."""
+
+    delay_seconds: float
+    """From the signal until the listener closes."""
+    drain_seconds: int
+    """From then until what is still under way is cut."""
+
+
+class Worker(uvicorn.Server):
+    """`ear` is the Unix socket on which it tells its state, as a line of JSON, to whoever connects."""
+
+    def __init__(self, app: RouterApp, number: int, ear: Path, stopping: Stopping) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=ServerProtocol,
+                ws="none",
+                loop="uvloop",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                date_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=stopping.drain_seconds,
+                backlog=BACKLOG,
+            )
+        )
+        self._app = app
+        self._number = number
+        self._ear = ear
+        self._delay_seconds = stopping.delay_seconds
+        self._began = time.monotonic()
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "worker": self._number,
+            "pid": os.getpid(),
+            "uptime_seconds": round(time.monotonic() - self._began, 1),
+            "is_draining": self.should_exit,
+            **self._app.standing(),
+            "process": {"tasks": len(asyncio.all_tasks()), **_figures()},
+        }
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Unlike uvicorn's, it does not die by the signal in the end: a clean stop is status 0."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        signal.signal(signal.SIGHUP, self._read_again)
+        yield
+
+    def _read_again(self, _: int, __: FrameType | None) -> None:
+        self._app.reload.ask()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ear.unlink(missing_ok=True)  # of the worker that this one replaces
+        parent = multiprocessing.parent_process()
+        if parent is not None:  # without it nobody would stop this process any more
+            asyncio.get_running_loop().add_reader(parent.sentinel, self._orphaned, parent.sentinel)
+        self._telling = await asyncio.start_unix_server(self._tell, self._ear)
+
+    def _orphaned(self, sentinel: int) -> None:
+        asyncio.get_running_loop().remove_reader(sentinel)
+        self.should_exit = True
+
+    async def _tell(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(json.dumps(self.state()).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        listeners = sockets or []
+        loop = asyncio.get_running_loop()
+        closes_at = loop.time() + self._delay_seconds
+        while loop.time() < closes_at and not self.force_exit:
+            for connection in list(self.server_state.connections):
+                connection.is_last = True  # type: ignore[union-attr]
+            await asyncio.sleep(STEP_SECONDS)
+        waiting = [accepted for listener in listeners for accepted in _accepted(listener)]
+        for server in self.servers:
+            server.close()
+        for accepted in waiting:
+            await loop.connect_accepted_socket(self._protocol, accepted)
+        await super().shutdown(sockets)
+        self._telling.close()
+        self._ear.unlink(missing_ok=True)
+
+    def _protocol(self) -> ServerProtocol:
+        return ServerProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+
+def _accepted(listener: socket.socket) -> list[socket.socket]:
+    """The callers who are connected already as far as they know; closing the listener would reset them."""
+    found: list[socket.socket] = []
+    with contextlib.suppress(OSError):
+        listener.setblocking(False)
+        while len(found) < BACKLOG:
+            found.append(listener.accept()[0])
+    return found
+
+
+def _figures() -> dict[str, int | None]:
+    """What the operating system says of this process; Linux tells more than others."""
+    try:
+        descriptors = len(os.listdir("/proc/self/fd"))
+        memory = int(Path("/proc/self/statm").read_bytes().split()[1]) * resource.getpagesize()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"descriptors": None, "memory_bytes": peak if sys.platform == "darwin" else peak * 1024}
+    return {"descriptors": descriptors, "memory_bytes": memory}
