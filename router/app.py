@@ -108,12 +108,13 @@ class RouterApp(Starlette):
 
 
 def _standing(route: Route, live: Live) -> dict[str, Any]:
-    trip = live.trips.get(route.name)
+    trip, copies = live.trips.get(route.name), live.shadowing.counts.get(route.name)
     return {
         "name": route.name,
         "stage": route.stage,
         "percent": place_of(route).percent,
         "trip": None if trip is None else _said(trip.state()),
+        "copies": None if copies is None else dataclasses.asdict(copies),
     }
 
 

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from .shadow.counts import SIMPLE
 from .telemetry import BUCKETS_SECONDS, COUNTERS
 
 
@@ -65,6 +66,9 @@ class Measurements:
         }
 
 
+COPIES = (*SIMPLE, "tape_misses")
+
+
 def _counter(name: str) -> str:
     return name.replace(".", "_") + "_total"
 
@@ -86,7 +90,10 @@ METRICS = {
     "strangler_worker_tasks": ("gauge", "Tasks of a worker's event loop."),
     "strangler_worker_descriptors": ("gauge", "Open files and connections of a worker."),
     "strangler_worker_memory_bytes": ("gauge", "Resident memory of a worker."),
-    **{_counter(name): ("counter", f"OpenTelemetry's {name}, by {COUNTERS[name]}.") for name in COUNTERS},
+    "strangler_shadow_silent": ("gauge", "1 while requests of a route are to be copied and none is."),
+    "strangler_shadow_dropped_total": ("counter", "Requests that were to be copied and were not, by reason."),
+    **{f"strangler_shadow_{name}_total": ("counter", f"strangler.shadow.{name}, see there.") for name in COPIES},
+    **{_counter(name): ("counter", f"{name}, see there.") for name in COUNTERS},
 }
 """Every metric, with its type and what it counts."""
 
@@ -155,6 +162,12 @@ def _route(route: Mapping[str, Any]) -> Iterator[Sample]:
         yield "strangler_route_percent", name, route["percent"]
     if route["trip"] is not None:
         yield "strangler_route_tripped", name, route["trip"]["state"] != "closed"
+    if route["copies"] is not None:
+        yield "strangler_shadow_silent", name, route["copies"]["is_silent"]
+        for what in COPIES:
+            yield f"strangler_shadow_{what}_total", name, route["copies"][what]
+        for reason, count in route["copies"]["dropped"].items():
+            yield "strangler_shadow_dropped_total", {**name, "reason": reason}, count
 
 
 def _number(value: float) -> str:
