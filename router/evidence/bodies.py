@@ -1,0 +1,178 @@
+"""Bodies by what they are: JSON, event streams, texts, bytes. Each finds its differences at places of its own."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sized
+from typing import Any, Literal
+
+from .alignment import Alignment, in_order
+from .event_streams import Part, parts, trees_of
+from .found import Found
+from .json_values import MOST_BYTES, NotJson, fingerprint, parse
+from .observations import Kind, Observation
+from .structure import differ, excuses_text
+
+Form = Literal["json", "events", "text", "bytes"]
+_ENCODINGS = ("gzip", "x-gzip", "deflate")
+_TEXTS = (b"text/", b"application/xml", b"application/x-ndjson", b"application/jsonl", b"application/x-www-form")
+
+
+def header(observation: Observation, name: bytes) -> bytes:
+    """All values of a header in one line."""
+    return b", ".join(value.strip() for key, value in observation.headers if key == name)
+
+
+def is_readable(observation: Observation) -> bool:
+    """Whether its encoding is one that can be taken off."""
+    return _encoding(observation) in ("", "identity", *_ENCODINGS)
+
+
+def _encoding(observation: Observation) -> str:
+    return header(observation, b"content-encoding").decode("latin-1").lower()
+
+
+def decoded(observation: Observation) -> bytes:
+    """The body without its content encoding; as it is if that cannot be taken off, or makes it longer than is read."""
+    body, encoding = observation.body, _encoding(observation)
+    if encoding not in _ENCODINGS:
+        return body
+    for window in (47, -15):  # with a header of gzip or zlib; then deflate without any, as some servers send it
+        unpacker = zlib.decompressobj(window)
+        try:
+            plain = unpacker.decompress(body, MOST_BYTES)
+        except zlib.error:
+            continue
+        if unpacker.eof and not unpacker.unused_data:
+            return plain
+    return body
+
+
+def differ_bodies(found: Found, control: Observation, candidate: Observation) -> None:
+    """Adds to `found` where the bodies of two whole answers differ."""
+    one, other = decoded(control), decoded(candidate)
+    if one == other or found.rules.ignores("body"):
+        return
+    if is_readable(control) and is_readable(candidate):
+        differ_contents(found, "body", one, other, _form(header(control, b"content-type").lower()))
+    else:
+        found.bytes("body", one, other)
+
+
+def _form(content_type: bytes) -> Form | None:
+    """None: it does not say."""
+    media_type = content_type.partition(b";")[0].strip()
+    if media_type == b"text/event-stream":
+        return "events"
+    if media_type == b"application/json" or media_type.endswith(b"+json"):
+        return "json"
+    if media_type.startswith(_TEXTS):
+        return "text"
+    return "bytes" if media_type else None
+
+
+def differ_contents(found: Found, place: str, control: bytes, candidate: bytes, form: Form | None = None) -> None:
+    """Two contents of one place. Without a form they are JSON if both can be read so, else texts, else bytes."""
+    if form == "events":
+        _differ_events(found, control, candidate)
+    elif form in ("json", None) and _differ_json(found, place, control, candidate):
+        return
+    elif form == "bytes" or not _differ_texts(found, place, control, candidate):
+        found.bytes(place, control, candidate)
+
+
+def _differ_json(found: Found, place: str, control: bytes, candidate: bytes) -> bool:
+    """False: this is no JSON on either side, or none that can be walked through."""
+    values = [_json(body) for body in (control, candidate)]
+    if values == [None, None]:
+        return False
+    if values[0] is None or values[1] is None:
+        found.in_clear(place, Kind.TYPE, *("not json" if value is None else "json" for value in values))
+        return True
+    tree, before = found.rules.under(*place.split()), len(found)
+    try:
+        differ(found, place, *values[0], *values[1], () if tree is None else (tree,))
+    except NotJson:
+        found.back_to(before)
+        found.bytes(place, control, candidate)
+    return True
+
+
+def _json(body: bytes) -> tuple[Any] | None:
+    """The value, which may be None, or that there is none."""
+    try:
+        return (parse(body),)
+    except NotJson:
+        return None
+
+
+def _differ_texts(found: Found, place: str, control: bytes, candidate: bytes) -> bool:
+    """By line. False: they are no UTF-8."""
+    try:
+        one, other = control.decode(), candidate.decode()
+    except UnicodeDecodeError:
+        return False
+    if _is_excused(found, place, one, other):
+        return True
+    lines, others = one.split("\n"), other.split("\n")
+    aligned = _one_to_one(lines) if len(lines) == len(others) else in_order(lines, others)
+    for left, right in aligned.together:
+        there = f"{place} line {left + 1}"
+        if lines[left] != others[right] and not _is_excused(found, there, lines[left], others[right]):
+            found.value(there, lines[left], others[right])
+    for left in aligned.missing:
+        found.missing(f"{place} line {left + 1}", lines[left])
+    for right in aligned.added:
+        found.added(f"{place} line {right + 1}", others[right])
+    return True
+
+
+def _is_excused(found: Found, place: str, control: str, candidate: str) -> bool:
+    tree = found.rules.under(*place.split())
+    return tree is not None and tree.rule is not None and excuses_text(tree.rule, control, candidate)
+
+
+def _one_to_one(items: Sized) -> Alignment:
+    return Alignment([(index, index) for index in range(len(items))], [], [])
+
+
+def _differ_events(found: Found, control: bytes, candidate: bytes) -> None:
+    """By event, runs of pieces of one text joined."""
+    ours, theirs = parts(control, found.rules), parts(candidate, found.rules)
+    labels = [part.type for part in ours], [part.type for part in theirs]
+    if labels[0] == labels[1]:
+        aligned = _one_to_one(ours)
+    else:
+        prints, others = ([_print(found, part) for part in side] for side in (ours, theirs))
+        aligned = in_order(prints, others, labels)
+    for left, right in aligned.together:
+        _differ_parts(found, left, ours[left], theirs[right])
+    for left in aligned.missing:
+        found.missing(_event(left, ours[left]), ours[left].value)
+    for right in aligned.added:
+        found.added(_event(right, theirs[right]), theirs[right].value)
+    if crossing := aligned.first_crossing():
+        found.in_clear(_event(crossing[0], ours[crossing[0]]), Kind.ORDER)
+
+
+def _print(found: Found, part: Part) -> tuple[str, str, bytes]:
+    return part.type, part.id, fingerprint(part.value, trees_of(part.type, found.rules))
+
+
+def _event(index: int, part: Part) -> str:
+    return f"event {index + 1} {part.type}"
+
+
+def _differ_parts(found: Found, index: int, control: Part, candidate: Part) -> None:
+    place = _event(index, control)
+    if control.is_json != candidate.is_json:
+        found.in_clear(place, Kind.TYPE, *("json" if part.is_json else "text" for part in (control, candidate)))
+        return
+    try:
+        differ(found, place, control.value, candidate.value, trees_of(control.type, found.rules, str(index + 1)))
+    except NotJson:
+        found.value(place, control.value, candidate.value)
+    if not (control.pieces or candidate.pieces):
+        for name in ("id", "retry"):
+            if getattr(control, name) != getattr(candidate, name):
+                found.value(f"{place} {name}", getattr(control, name), getattr(candidate, name))
