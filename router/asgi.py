@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 Message = MutableMapping[str, Any]
 Application = Callable[[dict[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Any]
@@ -45,6 +45,9 @@ class Connection(Protocol):
     def answered(self) -> None:
         """The answer is complete."""
 
+    def ended(self, asked: Asked) -> None:
+        """The application is done with this request."""
+
     def cut(self) -> None:
         """Close at once, so that what was sent cannot be taken for a whole answer."""
 
@@ -52,24 +55,22 @@ class Connection(Protocol):
 class Asked:
     """A request, and the answer to it."""
 
-    __slots__ = (
-        "_connection",
-        "_has_told_end",
-        "_head",
-        "_is_chunked",
-        "_is_without_body",
-        "_left",
-        "_waiter",
-        "body",
-        "expects_continue",
-        "has_begun",
-        "has_more",
-        "is_answered",
-        "is_gone",
-        "is_old",
-        "is_persistent",
-        "scope",
-    )
+    # Defaults in the class: what most requests have none of costs them nothing.
+    expects_continue = False
+    body = b""
+    has_more = True
+    has_begun = False
+    is_answered = False
+    is_gone = False
+    """The caller left, or the connection is somebody else's: nothing that is said here matters any more."""
+    task: asyncio.Task[None] | None = None
+    _is_running = False
+    _has_told_end = False
+    _head = b""
+    _is_chunked = False
+    _is_without_body = False
+    _left: int | None = None
+    _waiter: asyncio.Future[None] | None = None
 
     def __init__(self, connection: Connection, scope: dict[str, Any], *, is_persistent: bool, is_old: bool) -> None:
         self.scope = scope
@@ -77,28 +78,16 @@ class Asked:
         """The caller may ask again on this connection."""
         self.is_old = is_old
         """HTTP/1.0: knows neither chunks nor interim answers."""
-        self.expects_continue = False
-        self.body = bytearray()
-        self.has_more = True
-        self.has_begun = False
-        self.is_answered = False
-        self.is_gone = False
-        """The caller left, or the connection is somebody else's: nothing that is said here matters any more."""
         self._connection = connection
-        self._has_told_end = False
-        self._head = b""
-        self._is_chunked = False
-        self._is_without_body = False
-        self._left: int | None = None
-        self._waiter: asyncio.Future[None] | None = None
 
-    async def run(self, application: Application, tasks: set[asyncio.Task[None]]) -> None:
-        """Let the application answer; `tasks` is where the server knows this task."""
+    async def run(self, application: Application) -> None:
+        """Let the application answer, in a task of its own."""
+        self._is_running = True
         try:
             if not self.is_gone:
                 await application(self.scope, self.receive, self.send)
         except asyncio.CancelledError:
-            self._cut()  # the server stops, and its patience is over
+            self._cut()  # the server stops, and its patience is over; or the caller left
         except Exception:
             _log.exception("the application failed")
             await self._give_up()
@@ -107,7 +96,7 @@ class Asked:
                 _log.error("the application ended without an answer's end")
                 await self._give_up()
         finally:
-            tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._connection.ended(self)
 
     async def _give_up(self) -> None:
         if self.has_begun or self.is_gone:
@@ -137,11 +126,17 @@ class Asked:
         return {"type": "http.disconnect"}
 
     def _piece(self) -> Message:
-        body, self.body = bytes(self.body), bytearray()
+        body, self.body = self.body, b""
         self._has_told_end = not self.has_more
         if self.has_more:
             self._connection.pace()
         return {"type": "http.request", "body": body, "more_body": self.has_more}
+
+    def leave(self) -> None:
+        """The caller does: whatever is done for them is cancelled."""
+        self.is_gone = True
+        if self._is_running and self.task is not None:  # a task that never began would not even end as it should
+            self.task.cancel()
 
     def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

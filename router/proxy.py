@@ -43,8 +43,8 @@ _log = logging.getLogger(__name__)
 class Caller(websocket.Caller, Protocol):
     """The caller's connection."""
 
-    task: asyncio.Task[Any] | None
-    """The task to be cancelled when the caller leaves."""
+    has_left: bool
+    """They are gone, and the request's task was cancelled for it."""
 
     def cut(self) -> None:
         """Close at once, so that what was sent cannot be taken for a whole answer."""
@@ -85,15 +85,13 @@ async def _told(live: Live, trace: Trace, scope: Scope, receive: Receive, send: 
     """The exchange, and every way in which it may end."""
     caller: Caller | None = scope.get(CALLER)
     answer = _Answer(send, trace)
-    if caller is not None:
-        caller.task = asyncio.current_task()
     try:
         await _exchange(live, trace, scope, receive, answer)
     except CallerLeft:
         trace.caller_left = True
     except asyncio.CancelledError:
-        if not answer.has_nobody and (caller is None or caller.task is not None):
-            # Not because the caller left, who is then off the connection's task: the server is stopping.
+        if not answer.has_nobody and (caller is None or not caller.has_left):
+            # Not because the caller left: the server is stopping.
             if caller is None:
                 raise
             trace.error = Stopped.__name__
@@ -105,8 +103,6 @@ async def _told(live: Live, trace: Trace, scope: Scope, receive: Receive, send: 
         trace.error = type(error).__name__
         await _failed(error, trace.exchange_id, scope, answer, caller)
     finally:
-        if caller is not None:
-            caller.task = None
         if answer.attempt is not None:
             answer.attempt.over()
         if answer.recording is not None:
@@ -128,13 +124,13 @@ class _Answer:
         self.recording: Recording | None = None
         self._trace = trace
 
-    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> Awaitable[None]:
         self.has_begun = True
         self._trace.status = status
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        return self.send({"type": "http.response.start", "status": status, "headers": headers})
 
-    async def body(self, body: bytes, *, is_last: bool) -> None:
-        await self.send({"type": "http.response.body", "body": body, "more_body": not is_last})
+    def body(self, body: bytes, *, is_last: bool) -> Awaitable[None]:
+        return self.send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
 
 async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, answer: _Answer) -> None:

@@ -71,8 +71,8 @@ class ServerProtocol(asyncio.Protocol):
         self._app_state = app_state
         self._loop = _loop or asyncio.get_event_loop()
         self._parser = httptools.HttpRequestParser(self)
-        self.task: asyncio.Task[Any] | None = None
-        """To be cancelled when the caller leaves."""
+        self.has_left = False
+        """Nobody waits for the answers any more."""
         self.writable: asyncio.Future[None] | None = None
         self.is_last = self._is_stopping = False
         self._line: deque[Asked] = deque()  # the request that is answered, and those that wait
@@ -114,13 +114,9 @@ class ServerProtocol(asyncio.Protocol):
         self.resume_writing()
 
     def _leave(self) -> None:
-        """Nobody waits for the answers any more."""
+        self.has_left = True
         for asked in self._line:
-            asked.is_gone = True
-            asked.wake()
-        if self.task is not None:
-            task, self.task = self.task, None
-            task.cancel()
+            asked.leave()
 
     def shutdown(self) -> None:
         """uvicorn asks for the end: what was asked, and what is being asked, is still answered."""
@@ -139,14 +135,14 @@ class ServerProtocol(asyncio.Protocol):
     def cut(self) -> None:
         for asked in self._line:
             asked.is_gone = True
+        self._line.clear()
         self.transport.abort()
 
     def hand_over(self) -> tuple[asyncio.Transport, bytes]:
         """The bare connection, and what came on it already. Nothing else here may be used any more."""
-        self._line[0].is_gone = True
+        self._line.popleft().is_gone = True
         self._state.connections.discard(self)
         self._timer.cancel()
-        self.task = None
         if self._is_paused:
             self.transport.resume_reading()
         return self.transport, bytes(self._unread)
@@ -267,7 +263,8 @@ class ServerProtocol(asyncio.Protocol):
         asked, self._reading = self._reading, None
         if asked is not None and asked in self._line:
             if asked.has_begun:
-                self.cut()
+                self._leave()
+                self.transport.abort()
                 return
             if asked is self._line[0]:
                 self._leave()
@@ -366,8 +363,15 @@ class ServerProtocol(asyncio.Protocol):
     # --- answering, one after another
 
     def _start(self) -> None:
-        task = self._loop.create_task(self._line[0].run(self._application, self._state.tasks))
-        self._state.tasks.add(task)
+        asked = self._line[0]
+        asked.task = self._loop.create_task(asked.run(self._application))
+        self._state.tasks.add(asked.task)
+
+    def ended(self, asked: Asked) -> None:
+        """The task is over, but for this."""
+        if asked.task is not None:
+            self._state.tasks.discard(asked.task)
+            asked.task = None
 
     def answered(self) -> None:
         """The answer is complete: on with the next request, or with waiting for it."""

@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         while not self._has_head:
             if self.error is not None:
                 raise self.error
-            await self._wait()
+            await self._news()
 
     @property
     def is_readable(self) -> bool:
@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
                 return b""
             if self.error is not None:
                 raise self.error
-            await self._wait()
+            await self._news()
         return self.take()
 
     def take(self) -> bytes:
@@ -175,16 +175,15 @@ class Connection(asyncio.Protocol):
             self._parser = httptools.HttpResponseParser(self)  # the old one still expects the body that was announced
         return True
 
-    async def _wait(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
+        """Done when something has changed: a plain future, because every coroutine on the way costs at every byte."""
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     # --- asyncio's side
 
