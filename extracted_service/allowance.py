@@ -8,12 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from .database import Database
 from .errors import TokenLimit
 from .identity import Caller
 from .tables import call
+
+# Two sums: PostgreSQL adds up integers to a bigint, but adds two of them to an integer, which may overflow.
+_USED = select(func.sum(call.c.prompt_tokens) + func.sum(call.c.completion_tokens)).where(
+    call.c.organisation_id == bindparam("organisation"), call.c.created_at >= bindparam("start")
+)
 
 
 def _utc_now() -> datetime:
@@ -35,12 +40,8 @@ class Allowance:
             raise TokenLimit(seconds_until(midnight(now) + timedelta(days=1), now))
 
     async def _used_since(self, start: datetime, organisation_id: int) -> int:
-        # Two sums: PostgreSQL adds up integers to a bigint, but adds two of them to an integer, which may overflow.
-        query = select(func.sum(call.c.prompt_tokens) + func.sum(call.c.completion_tokens)).where(
-            call.c.organisation_id == organisation_id, call.c.created_at >= start
-        )
         async with self.database.reader.connect() as connection:
-            return int(await connection.scalar(query) or 0)
+            return int(await connection.scalar(_USED, {"organisation": organisation_id, "start": start}) or 0)
 
 
 def midnight(now: datetime) -> datetime:

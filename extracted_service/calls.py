@@ -73,6 +73,6 @@ async def _written(database: Database, row: dict[str, Any]) -> None:
     """An answer that is paid for is not thrown away because its audit row finds no place; the log keeps that."""
     try:
         async with database.writer.begin() as connection:
-            await connection.execute(insert(tables.call).values(row))
+            await connection.execute(insert(tables.call), row)
     except (SQLAlchemyError, OSError):
         logger.exception("An audit row could not be stored: %s.", row)

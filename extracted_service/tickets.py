@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import tables
@@ -14,6 +14,29 @@ from .prompts import Conversation, Turn
 Found = Any  # a row, whose columns are attributes
 
 LARGEST_ID = 2**63 - 1  # of a bigint; drivers refuse to send more
+
+# Built once: to put a statement together takes longer than to have it answered.
+_USER = select(tables.user).where(tables.user.c.id == bindparam("id"))
+_ORGANISATION_NAME = select(tables.organisation.c.name).where(tables.organisation.c.id == bindparam("id"))
+_TICKET = (
+    select(
+        tables.ticket.c.subject,
+        tables.ticket.c.body,
+        tables.ticket.c.status,
+        tables.ticket.c.created_at,
+        tables.customer.c.name.label("customer"),
+        tables.organisation.c.name.label("organisation"),
+    )
+    .join_from(tables.ticket, tables.customer, tables.customer.c.id == tables.ticket.c.customer_id)
+    .join(tables.organisation, tables.organisation.c.id == tables.ticket.c.organisation_id)
+    .where(tables.ticket.c.id == bindparam("id"), tables.ticket.c.organisation_id == bindparam("organisation"))
+)
+_COMMENTS = (
+    select(tables.comment, tables.user.c.username, tables.user.c.first_name, tables.user.c.last_name)
+    .join_from(tables.comment, tables.user, tables.user.c.id == tables.comment.c.author_id, isouter=True)
+    .where(tables.comment.c.ticket_id == bindparam("ticket"))
+    .order_by(tables.comment.c.created_at, tables.comment.c.id)
+)
 
 
 @dataclass(frozen=True)
@@ -45,53 +68,30 @@ async def ticket_of(database: Database, ticket_id: int, organisation_id: int) ->
 
 
 async def user_name(database: Database, user_id: int) -> str:
-    query = select(tables.user).where(tables.user.c.id == user_id)
     async with database.reader.connect() as connection:
-        user = (await connection.execute(query)).one_or_none()
+        user = (await connection.execute(_USER, {"id": user_id})).one_or_none()
     if user is None:
         raise NotFound
     return _name(user)
 
 
 async def organisation_name(database: Database, organisation_id: int) -> str:
-    query = select(tables.organisation.c.name).where(tables.organisation.c.id == organisation_id)
     async with database.reader.connect() as connection:
-        name = (await connection.execute(query)).scalar_one_or_none()
+        name = (await connection.execute(_ORGANISATION_NAME, {"id": organisation_id})).scalar_one_or_none()
     if name is None:
         raise NotFound
     return str(name)
 
 
 async def _ticket(connection: AsyncConnection, ticket_id: int, organisation_id: int) -> Found:
-    ticket, customer, organisation = tables.ticket, tables.customer, tables.organisation
-    query = (
-        select(
-            ticket.c.subject,
-            ticket.c.body,
-            ticket.c.status,
-            ticket.c.created_at,
-            customer.c.name.label("customer"),
-            organisation.c.name.label("organisation"),
-        )
-        .join_from(ticket, customer, customer.c.id == ticket.c.customer_id)
-        .join(organisation, organisation.c.id == ticket.c.organisation_id)
-        .where(ticket.c.id == ticket_id, ticket.c.organisation_id == organisation_id)
-    )
-    found = (await connection.execute(query)).one_or_none()
+    found = (await connection.execute(_TICKET, {"id": ticket_id, "organisation": organisation_id})).one_or_none()
     if found is None:
         raise NotFound
     return found
 
 
 async def _comments(connection: AsyncConnection, ticket_id: int) -> list[Found]:
-    comment, user = tables.comment, tables.user
-    query = (
-        select(comment, user.c.username, user.c.first_name, user.c.last_name)
-        .join_from(comment, user, user.c.id == comment.c.author_id, isouter=True)
-        .where(comment.c.ticket_id == ticket_id)
-        .order_by(comment.c.created_at, comment.c.id)
-    )
-    return list((await connection.execute(query)).all())
+    return list((await connection.execute(_COMMENTS, {"ticket": ticket_id})).all())
 
 
 def _turn(comment: Found, customer: str) -> Turn:
