@@ -1,11 +1,12 @@
 """Rebuild an organisation's search index in the background: queue a job, take one, work it off."""
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import islice
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from legacy_app.assistant import provider
@@ -18,6 +19,9 @@ from legacy_app.knowledge.passages import split, store, text_to_embed
 
 # Articles whose passages travel in one call to the provider.
 BATCH = 8
+# A batch is one call to the provider and a few writes; whoever takes so much longer than that is gone.
+LOST_AFTER_SECONDS = 60
+LOST = "Its worker was lost. Start it again."
 
 
 def queue(user) -> Job:
@@ -31,12 +35,22 @@ def take() -> Job | None:
     while (job := waiting.first()) is not None:
         # One statement: of two workers that saw the same job, only one changes the row.
         taken = Job.objects.filter(pk=job.pk, status=Job.Status.QUEUED).update(
-            status=Job.Status.RUNNING, started_at=timezone.now(), done=0
+            status=Job.Status.RUNNING, started_at=timezone.now(), alive_at=timezone.now(), done=0
         )
         if taken:
             job.refresh_from_db()
             return job
     return None
+
+
+def give_up_lost() -> int:
+    """How many running jobs have failed because their worker was killed: it could not say so itself.
+
+    They are not queued again: what kills one worker may kill the next.
+    """
+    patience = timedelta(seconds=settings.LLM_TIMEOUT_SECONDS + LOST_AFTER_SECONDS)
+    lost = Job.objects.filter(status=Job.Status.RUNNING, alive_at__lt=timezone.now() - patience)
+    return lost.update(status=Job.Status.FAILED, error=LOST, finished_at=timezone.now())
 
 
 def work_off(job: Job, stop: Stop) -> None:
@@ -46,7 +60,7 @@ def work_off(job: Job, stop: Stop) -> None:
     except ProviderError as error:
         _end(job, Job.Status.FAILED, error=error.detail)
     except Stopped:
-        Job.objects.filter(pk=job.pk).update(status=Job.Status.QUEUED, started_at=None)
+        _running(job).update(status=Job.Status.QUEUED, started_at=None)
     except Exception:
         _end(job, Job.Status.FAILED, error="An unexpected error; see the log.")
         raise
@@ -56,11 +70,11 @@ def work_off(job: Job, stop: Stop) -> None:
 
 def _rebuild(job: Job, stop: Stop) -> None:
     articles = list(Article.objects.filter(organisation=job.organisation, published=True).order_by("pk"))
-    Job.objects.filter(pk=job.pk).update(total=len(articles))
+    _running(job).update(total=len(articles))
     for batch in _batches(articles):
         stop.check()
         _index(job, batch, stop)
-        Job.objects.filter(pk=job.pk).update(done=F("done") + len(batch))
+        _running(job).update(done=F("done") + len(batch), alive_at=timezone.now())
     Passage.objects.filter(article__organisation=job.organisation, article__published=False).delete()
 
 
@@ -87,7 +101,12 @@ def _embedded(job: Job, texts: list[str], stop: Stop) -> list[list[float]]:
 
 
 def _end(job: Job, status: Job.Status, error: str = "") -> None:
-    Job.objects.filter(pk=job.pk).update(status=status, error=error, finished_at=timezone.now())
+    _running(job).update(status=status, error=error, finished_at=timezone.now())
+
+
+def _running(job: Job) -> QuerySet[Job]:
+    """The job, unless it was given up: a worker that was only held up does not bring it back."""
+    return Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING)
 
 
 def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:

@@ -80,6 +80,7 @@ class Job(models.Model):
     error = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
+    alive_at = models.DateTimeField(null=True, blank=True, help_text="the last sign of life of its worker")
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -44,11 +44,11 @@ def command(*permissions):
 
 
 def _organisation_id(token, permissions):
-    key = tokens.signing_key(settings.IDENTITY_PRIVATE_KEY_FILE)
+    keys = tokens.believed_keys(settings.IDENTITY_PRIVATE_KEY_FILE)
     # The service checked the token's age when the request came; since then the provider may have taken its whole time.
     late = settings.LLM_TIMEOUT_SECONDS + LEEWAY_SECONDS
     try:
-        claims = tokens.verified(token, key, audience=settings.IDENTITY_AUDIENCE, now=time.time(), late_seconds=late)
+        claims = tokens.verified(token, keys, audience=settings.IDENTITY_AUDIENCE, now=time.time(), late_seconds=late)
     except tokens.NotOurs:
         raise ApiError(*NOT_AUTHENTICATED) from None
     if not claims["csrf_checked"] or claims["org"] is None or not set(permissions) <= set(claims["perms"]):

@@ -11,7 +11,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import ImproperlyConfigured
 from joserfc import jwt
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
-from joserfc.jwk import OKPKey
+from joserfc.jwk import KeySet, OKPKey
 from joserfc.jws import JWSRegistry
 
 ISSUER = "helpdesk"
@@ -40,16 +40,13 @@ def signed(payload: dict[str, Any], key: OKPKey) -> str:
     return jwt.encode({"alg": "EdDSA", "kid": key.kid}, payload, key, registry=_EDDSA)
 
 
-def verified(token: str, key: OKPKey, *, audience: str, now: float, late_seconds: float) -> dict[str, Any]:
-    """The claims of a token that we signed for this audience, at most `late_seconds` after its end; or NotOurs.
-
-    Its `kid` is not looked at: there is one key, and a signature by any other is worth nothing.
-    """
+def verified(token: str, keys: OKPKey | KeySet, *, audience: str, now: float, late_seconds: float) -> dict[str, Any]:
+    """The claims of a token that we signed for this audience, at most `late_seconds` after its end; or NotOurs."""
     try:
-        claims = jwt.decode(token, key, registry=_EDDSA).claims
+        claims = jwt.decode(token, keys, registry=_EDDSA).claims
     except (JoseError, ValueError) as error:
         raise NotOurs(type(error).__name__) from error
-    # A key signs nothing but claims(): with a true signature all of them are there.
+    # Our keys sign nothing but claims(): with a true signature all of them are there.
     if claims["iss"] != ISSUER or claims["aud"] != audience:
         raise NotOurs("another issuer or audience")
     if claims["exp"] + late_seconds < now:
@@ -62,7 +59,16 @@ class NotOurs(ValueError):
 
 
 def signing_key(file: str) -> OKPKey:
-    """The key in the file as it is now: a new key is used as soon as it is written."""
+    """The first key in the file as it is now: a new key is used as soon as it is written."""
+    return _keys(file)[0]
+
+
+def believed_keys(file: str) -> KeySet:
+    """All keys in the file: who puts a new key first and leaves the old one in breaks no request under way."""
+    return KeySet(list(_keys(file)))
+
+
+def _keys(file: str) -> tuple[OKPKey, ...]:
     path = Path(file)
     try:
         return _imported(path, path.stat().st_mtime_ns)
@@ -71,21 +77,27 @@ def signing_key(file: str) -> OKPKey:
 
 
 @lru_cache(maxsize=1)
-def _imported(path: Path, _version: int) -> OKPKey:
+def _imported(path: Path, _version: int) -> tuple[OKPKey, ...]:
     try:
         stated = json.loads(path.read_bytes())
-        # Only what makes the key: joserfc would hold a stated "alg": "EdDSA" against its new name.
-        key = OKPKey.import_key({name: stated[name] for name in ("kty", "crv", "x", "d", "kid")})
-    except (ValueError, TypeError, KeyError, JoseError) as error:
+        entries = stated.get("keys", [stated])
+        # Only what makes a key: joserfc would hold a stated "alg": "EdDSA" against its new name.
+        first = OKPKey.import_key({name: entries[0][name] for name in ("kty", "crv", "x", "d", "kid")})
+        earlier = [
+            OKPKey.import_key({name: entry[name] for name in ("kty", "crv", "x", "kid")}) for entry in entries[1:]
+        ]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, JoseError) as error:
         raise _unusable(path) from error
-    if key.curve_name != "Ed25519" or not key.is_private or not key.kid:
+    keys = (first, *earlier)
+    if not first.is_private or any(key.curve_name != "Ed25519" or not key.kid for key in keys):
         raise _unusable(path)
-    return key
+    return keys
 
 
 def _unusable(path: Path) -> ImproperlyConfigured:
     return ImproperlyConfigured(
-        f"IDENTITY_PRIVATE_KEY_FILE {path} must hold one private Ed25519 key as a JWK with a kid."
+        f"IDENTITY_PRIVATE_KEY_FILE {path} must hold one private Ed25519 key as a JWK with a kid, "
+        "or a JWK set that begins with it and goes on with earlier keys."
     )
 
 

@@ -1,5 +1,7 @@
 """The search index is rebuilt in the background; whoever asked can see how far it is."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 from django.core.management import call_command
@@ -190,6 +192,58 @@ def test_asked_to_stop_it_ends_the_call_and_queues_the_job_again(job, provider):
 
     assert (job.status, job.started_at) == ("queued", None)
     assert Call.objects.get().outcome == "aborted"
+
+
+def test_a_job_whose_worker_was_killed_fails_and_says_so(job, lumen, sign_in):
+    jobs.take()
+    Job.objects.update(alive_at=timezone.now() - timedelta(hours=1))
+
+    assert jobs.give_up_lost() == 1
+
+    told = sign_in(lumen.lead).get(f"{URL}/{job.pk}").json()
+    assert (told["status"], told["error"]) == ("failed", "Its worker was lost. Start it again.")
+    assert told["finished_at"]
+
+
+def test_a_job_whose_worker_was_heard_of_lately_is_left_to_it(job, settings):
+    settings.LLM_TIMEOUT_SECONDS = 30
+    jobs.take()
+    Job.objects.update(alive_at=timezone.now() - timedelta(seconds=80), started_at=timezone.now() - timedelta(hours=1))
+
+    assert jobs.give_up_lost() == 0
+    assert Job.objects.get().status == "running"
+
+
+def test_each_batch_is_a_sign_of_life(job, provider):
+    taken = jobs.take()
+    Job.objects.update(alive_at=timezone.now() - timedelta(hours=1))
+
+    jobs.work_off(taken, Stop())
+
+    job.refresh_from_db()
+    assert job.alive_at > timezone.now() - timedelta(minutes=1)
+
+
+def test_a_worker_that_was_held_up_does_not_bring_a_job_back_that_was_given_up(job, provider):
+    taken = jobs.take()
+    Job.objects.update(alive_at=timezone.now() - timedelta(hours=1))
+    jobs.give_up_lost()
+
+    jobs.work_off(taken, Stop())
+
+    job.refresh_from_db()
+    assert (job.status, job.done) == ("failed", 0)
+
+
+@CLOSES_CONNECTIONS
+def test_the_worker_gives_up_the_jobs_of_workers_that_were_killed(job, capsys):
+    jobs.take()
+    Job.objects.update(alive_at=timezone.now() - timedelta(hours=1))
+
+    call_command("jobs", once=True)
+
+    assert "1 running jobs had lost their worker: failed." in capsys.readouterr().out
+    assert Job.objects.get().status == "failed"
 
 
 @CLOSES_CONNECTIONS

@@ -1,6 +1,8 @@
 """A service may have a verdict written for a caller whom the monolith introduced to it, and nobody else may."""
 
+import json
 import time
+from pathlib import Path
 
 import pytest
 from django.test import Client
@@ -94,6 +96,21 @@ def test_a_token_that_is_not_ours_is_refused(lumen, signed, changes):
     response = give(lumen.ticket, signed(**changes))
 
     assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
+
+
+def test_a_command_under_way_while_the_signing_key_is_replaced_is_carried_out(lumen, key, token, settings):
+    new = OKPKey.generate_key("Ed25519", {"kid": "2026-02"})
+    rotated = {"keys": [new.as_dict(private=True), key.as_dict(private=False)]}
+    Path(settings.IDENTITY_PRIVATE_KEY_FILE).write_text(json.dumps(rotated))
+
+    assert give(lumen.ticket, token).status_code == 204
+
+
+def test_a_key_that_is_taken_out_of_the_file_is_believed_no_more(lumen, token, settings):
+    new = OKPKey.generate_key("Ed25519", {"kid": "2026-02"})
+    Path(settings.IDENTITY_PRIVATE_KEY_FILE).write_text(json.dumps({"keys": [new.as_dict(private=True)]}))
+
+    assert give(lumen.ticket, token).status_code == 401
 
 
 @pytest.mark.parametrize("token", ["nonsense", "a.b.c", "e30.e30.e30", "é"])

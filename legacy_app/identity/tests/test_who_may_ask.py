@@ -83,3 +83,19 @@ def test_a_public_key_cannot_sign(tmp_path):
 
     with pytest.raises(ImproperlyConfigured, match="one private Ed25519 key as a JWK with a kid"):
         tokens.signing_key(str(tmp_path / "key.json"))
+
+
+def test_a_set_whose_first_key_is_public_cannot_sign(tmp_path):
+    keys = [OKPKey.generate_key("Ed25519", {"kid": kid}).as_dict(private=kid == "b") for kid in ("a", "b")]
+    (tmp_path / "key.json").write_text(json.dumps({"keys": keys}))
+
+    with pytest.raises(ImproperlyConfigured, match="a JWK set that begins with it"):
+        tokens.signing_key(str(tmp_path / "key.json"))
+
+
+@pytest.mark.parametrize("content", ["[]", '{"keys": []}', '{"keys": {}}', "7"])
+def test_a_file_without_a_key_is_refused_with_the_cure(tmp_path, content):
+    (tmp_path / "key.json").write_text(content)
+
+    with pytest.raises(ImproperlyConfigured, match="one private Ed25519 key as a JWK with a kid"):
+        tokens.signing_key(str(tmp_path / "key.json"))

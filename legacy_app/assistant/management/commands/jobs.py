@@ -40,6 +40,8 @@ class Command(BaseCommand):
                     time.sleep(every)
 
     def _work_off_next(self, stop):
+        if lost := jobs.give_up_lost():
+            self._say(f"{lost} running jobs had lost their worker: failed.")
         job = jobs.take()
         if job is None:
             return False
