@@ -252,12 +252,18 @@ class Live(Settings):
     )
 
 
+def _provider(value: Any) -> Any:
+    table = {"url": value} if isinstance(value, str) else value
+    # Models take their time, and the applications have deadlines of their own, which shall come first.
+    return {"first_byte_seconds": 600.0, "idle_seconds": 600.0, **table} if isinstance(table, dict) else table
+
+
 class Egress(Settings):
     """The face of the router between the applications and their provider; all times in seconds."""
 
-    provider: Annotated[
-        Upstream, BeforeValidator(lambda value: {"url": value} if isinstance(value, str) else value)
-    ] = Field(description="where it listens, like http://127.0.0.1:8020, or a table with the fields of an upstream")
+    provider: Annotated[Upstream, BeforeValidator(_provider)] = Field(
+        description="where it listens, like https://api.example.com, or a table with the fields of an upstream"
+    )
     pace: Literal["recorded", "at once"] = Field(
         default="recorded", description='whether a replayed answer takes its time; "at once" keeps only its pieces'
     )

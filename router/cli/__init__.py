@@ -9,6 +9,7 @@ import typer
 from ..errors import ConfigError, EditError, EvidenceError
 from .advance import advance, rollback
 from .check import check
+from .egress import egress
 from .explain import explain
 from .init import init
 from .serve import serve
@@ -21,6 +22,7 @@ app.command()(explain)
 app.command()(init)
 app.command()(serve)
 app.command()(status)
+app.command()(egress)
 app.command()(advance)
 app.command()(rollback)
 app.command("survey")(survey_spans)

@@ -58,7 +58,7 @@ def serve(
     logging.config.dictConfig(LOGGING)
     RouterApp(file)  # a file or an environment that cannot be used is said once, here, not by every worker
     os.environ[FILE_ENV] = str(file)
-    listener = _listen(host, port, "--port")
+    listener = listen(host, port, "--port")
     stopping = Stopping(close_after, drain_seconds)
     with tempfile.TemporaryDirectory(prefix="router-") as folder:
         work = functools.partial(_work, file, Path(folder), stopping, bool(admin))
@@ -84,7 +84,7 @@ def _work(
 
 def _operators(address: str, folder: Path, workers: int, file: Path) -> Admin:
     host, port = split_address(address)
-    listener = _listen(host, port, "--admin")
+    listener = listen(host, port, "--admin")
     admin = Admin(listener, folder, workers, file)
     admin.start()
     logging.getLogger(__name__).info("Operators ask on http://%s:%d", host, listener.getsockname()[1])
@@ -99,7 +99,8 @@ def split_address(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _listen(host: str, port: int, option: str) -> socket.socket:
+def listen(host: str, port: int, option: str) -> socket.socket:
+    """Raises Exit, after saying why, if the port cannot be had; `option` is the one that would name another."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -32,6 +32,8 @@ class Effect:
     """Since the request was sent; None if that is not known, and then effects count as one after another."""
     is_on_tape: bool = True
     """Of a shadow's call: it was found on the tape. What was not is never sent, and makes a difference."""
+    is_whole: bool = True
+    """False: its recording is incomplete, or the tape could not be read: nothing can be concluded from it."""
 
 
 @dataclass(frozen=True, slots=True)

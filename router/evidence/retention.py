@@ -16,10 +16,10 @@ ROUNDS = 30
 """Each forgets a tenth; so many at one time at most."""
 
 
-def forget(connection: Connection, evidence: Evidence, tape_seconds: float, now: float) -> int:
+def forget(connection: Connection, evidence: Evidence, tape_seconds: float | None, now: float) -> int:
     """Delete what is not to be kept; how many rows that were. The journal of moves is kept for ever."""
     oldest = now - evidence.keep_days * DAY_SECONDS
-    forgotten = _forget_tape(connection, now - tape_seconds)
+    forgotten = 0 if tape_seconds is None else _forget_tape(connection, now - tape_seconds)
     forgotten += _delete(connection, tables.comparisons, tables.comparisons.c.at < oldest)
     forgotten += _delete(connection, tables.groups, tables.groups.c.last_at < oldest)
     forgotten += _delete(connection, tables.counts, tables.counts.c.hour < int(oldest / HOUR_SECONDS))

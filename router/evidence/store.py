@@ -60,8 +60,11 @@ class _Waiting(NamedTuple):
 class Store:
     """Made once per process; the thread begins with it and ends with `close`."""
 
-    def __init__(self, evidence: Evidence, tape_seconds: float = 1800.0) -> None:
-        """Raises EvidenceError if the URL can never be used; whether the database is there is another matter."""
+    def __init__(self, evidence: Evidence, tape_seconds: float | None = None) -> None:
+        """Raises EvidenceError if the URL can never be used; whether the database is there is another matter.
+
+        `tape_seconds`: whoever records says how long the tape is kept.
+        """
         self._evidence = evidence
         self._tape_seconds = tape_seconds
         self._engine: Engine = open_engine(evidence.url, writes=True)

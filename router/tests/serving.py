@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from uvicorn.lifespan.on import LifespanOn
@@ -54,6 +55,13 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     """The router for a routes.toml on a free port."""
     app = RouterApp(file, environ or {}, start)
+    async with listening(app, protocol) as (port, state):
+        yield Serving(port, app, state)
+
+
+@contextlib.asynccontextmanager
+async def listening(app: Any, protocol: Protocol = ServerProtocol) -> AsyncIterator[tuple[int, ServerState]]:
+    """Any ASGI application on a free port, begun and ended as by its server."""
     config = uvicorn.Config(
         app, http=protocol, ws="none", lifespan="on", log_config=None, access_log=False, proxy_headers=False
     )
@@ -68,7 +76,7 @@ async def serving(
         0,
     )
     try:
-        yield Serving(server.sockets[0].getsockname()[1], app, state)
+        yield server.sockets[0].getsockname()[1], state
     finally:
         server.close()
         for connection in list(state.connections):

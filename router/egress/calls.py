@@ -1,0 +1,275 @@
+"""The story of one call to the provider: whose is it → pass it on, and record it → or replay it, and never send it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from ..config import Egress
+from ..errors import AnswerCut, AnswerMalformed, CallerLeft, EvidenceError, ExchangeError
+from ..evidence.spending import reserve, settle
+from ..evidence.store import Store
+from ..evidence.tape import (
+    LOOK_SECONDS,
+    NOT_ON_TAPE,
+    PRIMARY,
+    SHADOW,
+    Call,
+    State,
+    Tape,
+    write_call,
+    write_end,
+    write_head,
+)
+from ..upstream import Pool
+from .answers import Answer, failed, not_sent
+from .budget import Usage, estimate
+from .canonical import key_of, path_of, places_of
+from .forwarding import Asked, Receive, Scope, Send, forward, received
+from .marks import Marks, marks_of
+from .recording import Recording
+from .replaying import replay
+
+CALLER, TARGET = "strangler.caller", "strangler.target"
+"""The scope's keys for the application's connection and the request target (see `server.py`)."""
+LATE_SECONDS = 1.0
+"""So long a call that a shadow repeats may take to be on the tape."""
+UNRECORDED = 10_000
+"""So many exchanges are remembered whose recording was lost."""
+
+_log = logging.getLogger(__name__)
+
+
+class Calls:
+    """An ASGI application for HTTP requests."""
+
+    def __init__(self, egress: Egress, pool: Pool, store: Store, tape: Tape) -> None:
+        self._egress = egress
+        self._pool = pool
+        self._store = store
+        self._tape = tape
+        self._unrecorded: OrderedDict[str, None] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller: Any = scope[CALLER]
+        way = _Way(send)
+        caller.task = asyncio.current_task()
+        try:
+            await self._call(scope, receive, way)
+        except CallerLeft:
+            pass
+        except asyncio.CancelledError:
+            if caller.task is not None:
+                raise  # not because the application left: the server is stopping
+        except ExchangeError as error:
+            _log.warning("%s %s: %s", type(error).__name__, scope["method"], error)
+            if way.has_begun or isinstance(error, AnswerCut | AnswerMalformed):
+                caller.cut()  # as the provider did it
+            else:
+                await way.say(failed(error))
+        finally:
+            caller.task = None
+
+    async def _call(self, scope: Scope, receive: Receive, way: _Way) -> None:
+        marks = marks_of(scope["headers"])
+        asked = await received(scope, receive, scope[TARGET], self._egress.request_bytes)
+        match marks.role:
+            case "shadow" if not marks.exchange_id:
+                self._count("refused without exchange id")
+                _log.warning("A shadow's call without a trace id was refused: its application does not pass it on")
+                await way.say(not_sent("no_exchange", "A shadow's call without a traceparent is not sent."))
+            case "shadow" if marks.is_live:
+                await self._live(marks, asked, receive, way)
+            case "shadow":
+                await self._replayed(marks, asked, way)
+            case "primary" if marks.exchange_id:
+                await self._recorded(marks, asked, receive, way)
+            case _:
+                self._count("passed on" if marks.exchange_id else "passed on without exchange id")
+                await forward(self._pool, asked, receive, way.send, None)
+
+    # --- the primary of a shadowed exchange
+
+    async def _recorded(self, marks: Marks, asked: Asked, receive: Receive, way: _Way) -> None:
+        self._count("recorded")
+        most = -1 if asked.has_more else self._egress.answer_bytes
+        recording = Recording(self._store, _call(marks, PRIMARY, asked), most)
+        if not recording.is_kept:
+            self._remember_unrecorded(marks.exchange_id)
+        state = State.CUT
+        try:
+            await forward(self._pool, asked, receive, way.send, recording)
+            state = State.WHOLE
+        except (AnswerCut, AnswerMalformed):
+            state = State.DIED
+            raise
+        except ExchangeError as error:
+            state = State.DIED
+            if not way.has_begun:  # what the application gets instead is an answer like any other
+                status, headers, body = failed(error)
+                recording.head(status, headers)
+                recording.piece(body)
+                state = State.WHOLE
+            raise
+        finally:
+            recording.end(state)
+
+    def _remember_unrecorded(self, exchange_id: str) -> None:
+        self._unrecorded[exchange_id] = None
+        if len(self._unrecorded) > UNRECORDED:
+            self._unrecorded.popitem(last=False)
+
+    # --- its shadow
+
+    async def _replayed(self, marks: Marks, asked: Asked, way: _Way) -> None:
+        call = _call(marks, SHADOW, asked)
+        if asked.has_more:
+            await self._not_sent(call, State.LOST, way, not_sent("too_long", "It is longer than request_bytes."))
+            return
+        try:
+            found = await self._found(call)
+        except EvidenceError as error:
+            _log.warning("%s", error)
+            await self._not_sent(call, State.LOST, way, not_sent("no_tape", "The tape does not answer."))
+            return
+        if found is None:
+            await self._missed(call, way)
+            return
+        self._count("replayed")
+        began, state = time.monotonic(), State.WHOLE
+        try:
+            at_pace, silent = self._egress.pace == "recorded", self._pool.upstream.idle_seconds
+            state = await replay(self._tape, found, way.send, at_pace=at_pace, silent_seconds=silent)
+        except (AnswerCut, EvidenceError) as error:
+            state = State.CUT
+            raise AnswerCut(str(error)) from None
+        finally:
+            seconds = time.monotonic() - began
+            self._store.write(
+                partial(write_head, call_id=call.id, status=way.status, headers=[], seconds=way.seconds(began))
+            )
+            self._store.write(partial(write_end, call_id=call.id, state=state, seconds=seconds))
+
+    async def _found(self, call: Call) -> str | None:
+        """The recording, which may be written a moment after the application asked for it."""
+        deadline = time.monotonic() + LATE_SECONDS
+        while True:
+            found = await self._tape.claim(call)
+            if found is not None or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _missed(self, call: Call, way: _Way) -> None:
+        if call.exchange_id in self._unrecorded:
+            await self._not_sent(call, State.LOST, way, not_sent("no_tape", "Its recording was lost."))
+            return
+        self._count("not on the tape")
+        try:
+            sentence, place = _difference(call, await self._tape.calls_of(call.exchange_id))
+        except EvidenceError:
+            sentence, place = "", None
+        sentence = f"This call is not on the tape, so it was not sent. {sentence}".rstrip()
+        await self._not_sent(call, State.MISSED, way, not_sent("not_on_tape", sentence, place))
+
+    async def _not_sent(self, call: Call, state: State, way: _Way, answer: Answer) -> None:
+        """Noted before it is answered, for whoever compares; if the database is away, when it is back."""
+        note: Callable[[Any], None] = partial(write_call, call=call, state=state, status=NOT_ON_TAPE)
+        try:
+            await self._tape.do(note)
+        except EvidenceError:
+            self._store.write(note, size=len(call.request))
+        await way.say(answer)
+
+    async def _live(self, marks: Marks, asked: Asked, receive: Receive, way: _Way) -> None:
+        live = self._egress.live
+        call = _call(marks, SHADOW, asked)
+        refusal, model = "there is no [egress] live", ""
+        if live is not None and not asked.has_more:
+            model, at_most = estimate(asked.body, live)
+            try:
+                refusal = await self._tape.do(
+                    lambda connection: reserve(connection, live, call.id, model, at_most, time.time())
+                )
+            except EvidenceError as error:  # what cannot be counted is not spent
+                refusal = str(error)
+        if live is None or refusal:
+            self._count("live: over the budget")
+            _log.warning("A live call of a shadow was not sent: %s", refusal)
+            answer = not_sent("over_budget", f"This live call of a shadow was not sent: {refusal}.")
+            await self._not_sent(call, State.REFUSED, way, answer)
+            return
+        self._count("live: sent")
+        usage, state, began = Usage(), State.DIED, time.monotonic()
+        self._store.write(partial(write_call, call=call), size=len(call.request))
+        try:
+            await forward(self._pool, asked, receive, way.send, usage)
+            state = State.WHOLE
+        finally:
+            self._ended(call, state, way, began)
+            if used := usage.used():
+                self._store.write(partial(settle, live=live, call_id=call.id, model=model, used=used))
+
+    def _ended(self, call: Call, state: State, way: _Way, began: float) -> None:
+        """How a shadow's call went."""
+        first, whole = way.seconds(began), time.monotonic() - began
+        self._store.write(partial(write_head, call_id=call.id, status=way.status, headers=[], seconds=first))
+        self._store.write(partial(write_end, call_id=call.id, state=state, seconds=whole))
+
+    def _count(self, what: str) -> None:
+        self._store.count("", f"egress: {what}")
+
+
+class _Way:
+    """The way back to the application; knows what went there."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self._began = 0.0
+
+    @property
+    def has_begun(self) -> bool:
+        return self.status != 0
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self._began = message["status"], time.monotonic()
+        await self._send(message)
+
+    async def say(self, answer: Answer) -> None:
+        status, headers, body = answer
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def seconds(self, since: float) -> float:
+        """From then to the head; 0 if there was none."""
+        return max(0.0, self._began - since) if self.has_begun else 0.0
+
+
+def _call(marks: Marks, role: str, asked: Asked) -> Call:
+    path = path_of(asked.target)
+    body = b"" if asked.has_more else asked.body
+    key = key_of(asked.method, path, body)
+    return Call(uuid4().hex, marks.exchange_id, role, asked.method, path, key, body, time.time())
+
+
+def _difference(call: Call, recorded: list[Call]) -> tuple[str, str | None]:
+    """What was asked differently from the closest recorded call; places only, for this goes into logs."""
+    alike = [each for each in recorded if (each.method, each.path) == (call.method, call.path)]
+    if not alike:
+        return f"The primary made {len(recorded)} calls in this exchange, none of them {call.method} {call.path}.", None
+    places = min((places_of(call.request, each.request) for each in alike), key=len)
+    if not places:
+        return f"The primary asked the same, but only {_times(call, alike)}.", None
+    return f"The closest that is differs at {', '.join(place or 'the whole body' for place in places)}.", places[0]
+
+
+def _times(call: Call, alike: list[Call]) -> str:
+    number = sum(each.key == call.key for each in alike)
+    return "once" if number == 1 else f"{number} times"
