@@ -98,7 +98,7 @@ class Calls:
 
     async def _recorded(self, marks: Marks, asked: Asked, receive: Receive, way: _Way) -> None:
         self._count("recorded")
-        most = -1 if asked.has_more else self._egress.answer_bytes
+        most = -1 if asked.is_too_long else self._egress.answer_bytes
         recording = Recording(self._store, _call(marks, PRIMARY, asked), most)
         if not recording.is_kept:
             self._remember_unrecorded(marks.exchange_id)
@@ -129,7 +129,7 @@ class Calls:
 
     async def _replayed(self, marks: Marks, asked: Asked, way: _Way) -> None:
         call = _call(marks, SHADOW, asked)
-        if asked.has_more:
+        if asked.is_too_long:
             await self._not_sent(call, State.LOST, way, not_sent("too_long", "It is longer than request_bytes."))
             return
         try:
@@ -189,8 +189,8 @@ class Calls:
     async def _live(self, marks: Marks, asked: Asked, receive: Receive, way: _Way) -> None:
         live = self._egress.live
         call = _call(marks, SHADOW, asked)
-        refusal, model = "there is no [egress] live", ""
-        if live is not None and not asked.has_more:
+        refusal, model = "there is no [egress] live" if live is None else "it is longer than request_bytes", ""
+        if live is not None and not asked.is_too_long:
             model, at_most = estimate(asked.body, live)
             try:
                 refusal = await self._tape.do(
@@ -254,7 +254,7 @@ class _Way:
 
 def _call(marks: Marks, role: str, asked: Asked) -> Call:
     path = path_of(asked.target)
-    body = b"" if asked.has_more else asked.body
+    body = b"" if asked.is_too_long else asked.body
     key = key_of(asked.method, path, body)
     return Call(uuid4().hex, marks.exchange_id, role, asked.method, path, key, body, time.time())
 

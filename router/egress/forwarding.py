@@ -27,6 +27,7 @@ class Asked(NamedTuple):
     headers: Headers
     body: bytes
     has_more: bool
+    is_too_long: bool
 
 
 class Onlooker(Protocol):
@@ -45,7 +46,7 @@ async def received(scope: Scope, receive: Receive, target: bytes, most_bytes: in
         body, has_more = await _more(receive)
         chunks.append(body)
         length += len(body)
-    return Asked(scope["method"], target, scope["headers"], b"".join(chunks), has_more)
+    return Asked(scope["method"], target, scope["headers"], b"".join(chunks), has_more, length > most_bytes)
 
 
 async def forward(pool: Pool, asked: Asked, receive: Receive, send: Send, onlooker: Onlooker | None) -> None:
