@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -66,18 +65,19 @@ async def test_a_replayed_stream_keeps_its_pieces_and_its_pace(tmp_path: Path) -
         replayed = await timed(egress.port, SHADOW)
 
         assert [body for _, body in replayed] == [body for _, body in recorded] == EVENTS
-        gaps = [later - earlier for (earlier, _), (later, _) in pairwise(replayed)]
-        assert min(gaps) > 0.1
-        assert abs(replayed[-1][0] - recorded[-1][0]) < 0.3
+        # A busy machine makes pieces late, never early.
+        assert all(late > early - 0.1 for (late, _), (early, _) in zip(replayed, recorded, strict=True))
+        assert replayed[-1][0] - replayed[0][0] > 0.5
 
 
 async def test_at_once_keeps_the_pieces_without_the_pace(tmp_path: Path) -> None:
     async with between(streaming(*EVENTS, seconds=0.1), tmp_path, 'pace = "at once"') as egress:
         await timed(egress.port, PRIMARY)
+        await egress.written()
         replayed = await timed(egress.port, SHADOW)
 
         assert [body for _, body in replayed] == EVENTS
-        assert replayed[-1][0] - replayed[0][0] < 0.1
+        assert replayed[-1][0] - replayed[0][0] < 0.25  # recorded was 0.5
 
 
 async def timed(port: int, role: str) -> list[tuple[float, bytes]]:
