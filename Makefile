@@ -9,7 +9,7 @@ $(error DB=$(DB) is no database of the stack: write DB=postgres, or leave it out
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench-streams check format lock clean
+.PHONY: help demo up test bench-proxy bench-streams check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ up: $(READY)  ## only the processes, without the story
 
 test: $(READY)  ## every test
 	@$(BIN)/pytest $(ARGS)
+
+bench-proxy: $(READY)  ## CPU per request, per event and latency beside nginx, HAProxy, Envoy, Caddy, Node … whichever are here
+	@$(BIN)/python -m benchmarks.proxy $(ARGS)
 
 bench-streams: $(READY)  ## 500 open streams through router and service, one worker each
 	@$(BIN)/python -m benchmarks.streams $(ARGS)
