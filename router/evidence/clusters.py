@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .observations import Comparison, Kind
-from .rules import parse_place, pointer
 
 MOST_CLUSTERS = 500
 """Of one report. What is beyond is counted under `OTHER`."""
@@ -49,13 +48,13 @@ def clusters_of(comparisons: Iterable[Comparison]) -> list[Cluster]:
 def template(place: str) -> str:
     """`body /items/3/id` is `body /items/*/id`; `event 4 delta /text` is `event * delta /text`; lines likewise.
     The number of an effect stays: the second call is another one than the first."""
-    words, steps = parse_place(place)
+    before, slash, pointer = place.partition("/")
+    words = before.split(" ")
     general = [
         "*" if word.isdigit() and words[index - 1] in ("event", "line") else word for index, word in enumerate(words)
     ]
-    if steps is not None:
-        general.append(pointer(tuple("*" if _ANY.fullmatch(step) else step for step in steps)))
-    return " ".join(general)
+    steps = ("*" if _ANY.fullmatch(step) else step for step in pointer.split("/"))
+    return " ".join(general) + slash + "/".join(steps)
 
 
 def _with(cluster: Cluster | None, key: tuple[str, str, Kind], comparison: Comparison) -> Cluster:

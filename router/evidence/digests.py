@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from .json_values import canonical
-from .rules import Place, parse_place
+from .rules import Place, parse_place, parse_pointer
 
 DIGEST_LENGTH = 16
 """Hexadecimal digits: 64 bits."""
@@ -43,36 +43,50 @@ class Values:
     are_shown: bool = False
     """The operator turned values on."""
     redacted: tuple[str, ...] = REDACTED
-    """Not shown even then: the names of keys and headers, and places with `*` for any."""
+    """Not shown even then: the names of keys and headers; JSON pointers, in whatever body; places, with `*` for any."""
     longest: int = 200
     """Characters of a shown value."""
 
     def kept(self, place: str, value: Any) -> str:
         """The value at this place as it may be stored."""
-        if self.are_shown and not self._is_redacted(parse_place(place)):
-            text = value if isinstance(value, str) else _shown(self._open(value))
+        if self.are_shown and not self._is_redacted(where := parse_place(place)):
+            text = value if isinstance(value, str) else _shown(self._open(value, where))
             return text if len(text) <= self.longest else f"{text[: self.longest]}…"
         if not self.key:
             return ""
         return hmac.new(self.key, canonical(value), sha256).hexdigest()[:DIGEST_LENGTH]
 
     def _is_redacted(self, place: Place) -> bool:
-        names = {name.lower() for name in (*place.words, *(place.steps or ()))}
-        return any(
-            name in names if "/" not in name and " " not in name else _covers(name, place) for name in self.redacted
-        )
+        return any(_covers(name, place) for name in self.redacted)
 
-    def _open(self, value: Any) -> Any:
+    def _open(self, value: Any, place: Place) -> Any:
         """A value without what is redacted inside it."""
-        if isinstance(value, dict):
-            return {k: "redacted" if k.lower() in self.redacted else self._open(v) for k, v in value.items()}
-        return [self._open(item) for item in value] if isinstance(value, list) else value
+        if isinstance(value, (dict, list)):
+            if self._is_redacted(place):
+                return "redacted"
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            opened = {key: self._open(inner, _below(place, str(key))) for key, inner in items}
+            return opened if isinstance(value, dict) else list(opened.values())
+        return "redacted" if self._is_redacted(place) else value
+
+
+def _below(place: Place, step: str) -> Place:
+    return Place(place.words, (*(place.steps or ()), step))
 
 
 def _covers(pattern: str, place: Place) -> bool:
-    words, steps = parse_place(pattern)
-    wanted, have = (*words, *(steps or ())), (*place.words, *(place.steps or ()))
-    return len(wanted) <= len(have) and all(one in ("*", other) for one, other in zip(wanted, have, strict=False))
+    """A name covers whatever is below it; so does a pointer, whose place may be in any body."""
+    steps = place.steps or ()
+    if "/" not in pattern and " " not in pattern:
+        return any(pattern.lower() == name.lower() for name in (*place.words[1:], *steps))
+    if pattern.startswith("/"):
+        return _begins(steps, parse_pointer(pattern))
+    wanted = parse_place(pattern)
+    return _begins(place.words, wanted.words) and _begins(steps, wanted.steps or ())
+
+
+def _begins(steps: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    return len(wanted) <= len(steps) and all(one in ("*", step) for one, step in zip(wanted, steps, strict=False))
 
 
 def _shown(value: Any) -> str:

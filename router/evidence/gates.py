@@ -19,10 +19,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .observations import Comparison, Verdict
+from .observations import Verdict
 from .verdict import Limit, More, Rate, bounded, counted, is_below, more_needed
 
 NO_MORE = More(0, 0)
@@ -94,7 +95,24 @@ class RouteVerdict:
         return f"{self.word} (about {count} more{time})"
 
 
-def added(evidence: Evidence, comparison: Comparison, gate: Gate) -> Evidence:
+class Counted(Protocol):
+    """As much of a comparison as is counted."""
+
+    @property
+    def at(self) -> float: ...
+    @property
+    def verdict(self) -> Verdict: ...
+    @property
+    def control_failed(self) -> bool: ...
+    @property
+    def candidate_failed(self) -> bool: ...
+    @property
+    def control_seconds(self) -> float: ...
+    @property
+    def candidate_seconds(self) -> float: ...
+
+
+def added(evidence: Evidence, comparison: Counted, gate: Gate) -> Evidence:
     """The evidence with one more comparison."""
     rates, limits = dict(evidence.rates), gate.limits()
     for name, hit in _hits(comparison, gate).items():
@@ -108,7 +126,7 @@ def added(evidence: Evidence, comparison: Comparison, gate: Gate) -> Evidence:
     )
 
 
-def _hits(comparison: Comparison, gate: Gate) -> dict[str, bool]:
+def _hits(comparison: Counted, gate: Gate) -> dict[str, bool]:
     """The rates that this comparison says something about, and whether it is a hit."""
     hits = {}
     if comparison.verdict is not Verdict.INCONCLUSIVE:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, Table, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from . import tables
+from .clusters import template
 from .observations import Comparison, Difference
 
 EXEMPLARS = 5
@@ -24,8 +24,6 @@ GROUPS = 1000
 OTHER = "other"
 """The group of all the others; it has no places."""
 HOUR_SECONDS = 3600
-
-_NUMBER = re.compile(r"(?<=/)\d+(?=/|$)|(?<=^event )\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ def write_comparison(connection: Connection, comparison: Comparison) -> None:
 
 def group_of(differences: tuple[Difference, ...]) -> tuple[str, list[tuple[str, str]]]:
     """The same for differences of one kind in one place, whichever item of a list and event of a stream it is."""
-    places = sorted({(_NUMBER.sub("*", each.place), each.kind.value) for each in differences})[:DIFFERENCES]
+    places = sorted({(template(each.place), each.kind.value) for each in differences})[:DIFFERENCES]
     return hashlib.sha256(json.dumps(places).encode()).hexdigest()[:16], places
 
 
