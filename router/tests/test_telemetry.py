@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import get_current_span
 
 from .. import traces_file
-from ..telemetry import Telemetry, TraceId, open_telemetry, sends
+from ..telemetry import COUNTERS, Telemetry, TraceId, open_telemetry, sends
 from .conftest import Front
 from .wire import OK, SECONDS, Talk, caller
 
@@ -249,6 +249,24 @@ def test_every_request_is_measured_by_route_stage_and_upstream() -> None:
         "strangler.route": "reply",
         "strangler.stage": "split",
         "strangler.upstream": "assistant",
+    }
+
+
+def test_fallbacks_and_trips_are_counted_by_route() -> None:
+    reader = InMemoryMetricReader()
+    meter = MeterProvider([reader], shutdown_on_exit=False).get_meter("router")
+    telemetry = Telemetry(counters={name: meter.create_counter(name) for name in COUNTERS})
+
+    telemetry.count("strangler.fallbacks", "reply", "ConnectFailed")
+    telemetry.count("strangler.trips", "reply", "open")
+    Telemetry().count("strangler.trips", "reply", "open")
+
+    data = json.loads(reader.get_metrics_data().to_json())  # type: ignore[union-attr]
+    metrics = data["resource_metrics"][0]["scope_metrics"][0]["metrics"]
+    points = {metric["name"]: metric["data"]["data_points"][0] for metric in metrics}
+    assert {name: (point["value"], point["attributes"]) for name, point in points.items()} == {
+        "strangler.fallbacks": (1, {"strangler.route": "reply", "error.type": "ConnectFailed"}),
+        "strangler.trips": (1, {"strangler.route": "reply", "strangler.trip": "open"}),
     }
 
 
