@@ -15,6 +15,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
+from .access_log import AccessLog
 from .config import LEGACY, Config, Identity, Route
 from .errors import ConfigError, Problem
 from .identity import Exchange
@@ -27,6 +28,7 @@ from .shadow import Copier, Process, Start
 from .steps import place_of
 from .telemetry import Telemetry, open_telemetry
 from .trips import trips_of
+from .trust import Trust
 from .upstream import Pool, tls_context
 
 FILE_ENV = "STRANGLER_ROUTES"
@@ -50,6 +52,7 @@ class RouterApp(Starlette):
         self._start = start
         self._environ = environ
         self._measurements = measurements
+        self._access_log = AccessLog()
         self.reload = Reload(file, self._take_over)
         self._config = load(file)
         identity_secret(self._config.identity, environ)
@@ -70,7 +73,7 @@ class RouterApp(Starlette):
         self._copier = Copier(self._start)
         if telemetry.meter is not None:
             self._copier.counts.show(telemetry.meter)
-        self._proxy = Proxy(go_live(self._config, self._environ, telemetry, self._copier))
+        self._proxy = Proxy(self._live(self._config, telemetry))
         watching = asyncio.create_task(self.reload.watch())
         yield
         watching.cancel()
@@ -78,6 +81,11 @@ class RouterApp(Starlette):
             pool.close()
         await self._copier.close()
         telemetry.close()
+        self._access_log.close()
+
+    def _live(self, config: Config, telemetry: Telemetry, before: Live | None = None) -> Live:
+        live = go_live(config, self._environ, telemetry, self._copier, before)
+        return dataclasses.replace(live, access_log=self._access_log) if config.server.access_log else live
 
     def standing(self) -> dict[str, Any]:
         """What `status` and the metrics say of this process, as JSON can say it."""
@@ -100,7 +108,7 @@ class RouterApp(Starlette):
         if anew:  # certificates are read with the pool
             pools = {name: pool for name, pool in before.pools.items() if not pool.upstream.is_tls}
             kept = dataclasses.replace(before, pools=pools)
-        self._proxy.live = go_live(config, self._environ, before.telemetry, self._copier, kept)
+        self._proxy.live = self._live(config, before.telemetry, kept)
         self._config = config
         for name, pool in before.pools.items():
             if self._proxy.live.pools.get(name) is not pool:
@@ -158,6 +166,7 @@ def go_live(
         telemetry,
         trips_of(config.routes, telemetry.count, {} if before is None else before.trips),
         copier.under(config, secret),
+        Trust(config.server.trusted_proxies) if config.server.trusted_proxies else None,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cached_property
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -79,6 +80,15 @@ def _pointers(value: Pointers) -> Pointers:
     return value
 
 
+def _networks(value: list[str]) -> list[str]:
+    for network in value:
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            raise ValueError(f'"{network}" is no address or network, like "10.0.0.0/8"') from None
+    return value
+
+
 def _address(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme == "unix":
@@ -96,7 +106,14 @@ def _address(url: str) -> str:
 class Server(Settings):
     """How the router serves; all sizes in bytes, all times in seconds."""
 
-    answered_by: bool = Field(default=False, description="say in X-Answered-By which upstream answered")
+    answered_by: Literal[False, True, "on request"] = Field(
+        default=False,
+        description="say in X-Answered-By which upstream answered: never, always, or to requests that have the header",
+    )
+    access_log: bool = Field(default=False, description="a line of JSON on standard output for each exchange")
+    trusted_proxies: Annotated[list[str], AfterValidator(_networks)] = Field(
+        default=[], description="the addresses or networks whose X-Forwarded-For, -Proto and -Host are believed"
+    )
     spool_bytes: int = Field(
         default=1_048_576,
         ge=0,

@@ -7,13 +7,16 @@ because only the router may say it; with `_` for `-` too, because WSGI cannot te
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 IDENTITY = b"x-internal-identity"
 IDENTITY_SECRET = b"x-identity-secret"
 TRACEPARENT = b"traceparent"
+FORWARDED = "strangler.forwarded"
+"""The scope's key for what a trusted proxy says about the caller, as headers (see `trust.py`)."""
 BAGGAGE = b"baggage"
 PRIMARY = (BAGGAGE, b"strangler.role=primary")
 """Of a request that will be copied: what its upstream asks of others goes on the tape."""
@@ -58,8 +61,16 @@ def request_head(
     return b"".join(out)
 
 
+def forwarded_of(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """What the router says about the caller of this request: a trusted proxy's word for it, or its own."""
+    said: list[tuple[bytes, bytes]] | None = scope.get(FORWARDED)
+    if said is not None:
+        return list(said)
+    return forwarded(scope["scheme"], scope["client"][0] if scope["client"] else "", scope["headers"])
+
+
 def forwarded(scheme: str, address: str, headers: Headers) -> list[tuple[bytes, bytes]]:
-    """What the router says about the caller. Nobody's own word is believed."""
+    """As the router itself sees it."""
     return [
         (b"x-forwarded-for", address.encode("ascii", "replace")),
         (b"x-forwarded-proto", scheme.encode("ascii")),

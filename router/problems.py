@@ -29,7 +29,8 @@ def _problem(detail: ErrorDetails, place: str, model: type[BaseModel]) -> Proble
         case "missing":
             return Problem(at, f"is missing: {_about(model, steps)}")
         case "literal_error":
-            words = [word.strip("' ") for word in str(context["expected"]).replace(" or ", ", ").split(",")]
+            said = str(context["expected"]).replace(" or ", ", ").replace("True", "true").replace("False", "false")
+            words = [word.strip("' ") for word in said.split(",")]
             return Problem(at, f'"{value}" is none of {in_words(words)}.{did_you_mean(str(value), words)}')
         case "value_error":
             return Problem(at, str(context["error"]))

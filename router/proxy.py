@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from . import websocket
+from .access_log import AccessLog
 from .config import LEGACY, Route, Server
 from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge, Stopped, UpstreamError
 from .failures import failure_answer, may_fall_back
-from .headers import IDENTITY, PRIMARY, TRACEPARENT, Headers, answer_headers, first, forwarded, request_head
+from .headers import IDENTITY, PRIMARY, TRACEPARENT, Headers, answer_headers, first, forwarded_of, request_head
 from .identity import SAFE_METHODS, Exchange, Refusal, Token, is_same_path
 from .routes import Table
 from .shadow import Recording, Shadowing
 from .stages import Copied, caller_of, decide
 from .telemetry import Telemetry, Trace
 from .trips import Attempt, Trips
+from .trust import Trust
 from .upstream import Connection, Pool, Request
 from .websocket import UPGRADE
 
@@ -66,6 +68,9 @@ class Live:
     trips: Trips
     shadowing: Shadowing
     """How exchanges are copied."""
+    trust: Trust | None = None
+    """None where nobody's word about a caller is believed."""
+    access_log: AccessLog | None = None
 
 
 class Proxy:
@@ -78,7 +83,16 @@ class Proxy:
         live = self.live
         draw = random.random()  # noqa: S311  (chance, no secret)
         with live.telemetry.begin(scope["method"], scope["headers"], live.sample, draw) as trace:
-            await _told(live, trace, scope, receive, send)
+            if live.trust is not None:
+                live.trust.believe(scope)
+            if live.access_log is None:
+                await _told(live, trace, scope, receive, send)
+                return
+            line = live.access_log.begin(send)
+            try:
+                await _told(live, trace, scope, receive, line.send)
+            finally:
+                line.end(scope["method"], trace)
 
 
 async def _told(live: Live, trace: Trace, scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,7 +164,7 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
                 primary, trace.is_tripped = LEGACY, True
     trace.upstream = primary
 
-    ours = forwarded(scope["scheme"], address, headers)
+    ours = forwarded_of(scope)
     cookies: list[tuple[bytes, bytes]] = []
     if live.identity is not None:
         if is_same_path(path, live.identity.path):
@@ -161,7 +175,7 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
             who = await _identified(live.identity, trace, method, headers, primary, ours)
             if isinstance(who, Refusal):
                 trace.upstream = live.identity.upstream
-                await answer.begin(who.status, who.headers + _answered_by(live, live.identity.upstream))
+                await answer.begin(who.status, who.headers + _answered_by(live, headers, live.identity.upstream))
                 await answer.body(who.body, is_last=True)
                 return
             ours.append((IDENTITY, who.value))
@@ -186,7 +200,7 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
         trace.upstream, trace.fallback = LEGACY, type(error).__name__
     live.telemetry.count("strangler.fallbacks", route.name, trace.fallback)
     opening = await _opening_body(headers, receive, live.pools[LEGACY], live.server.spool_bytes, opening)
-    ours = forwarded(scope["scheme"], address, headers)
+    ours = forwarded_of(scope)
     await _forward(live, trace, scope, receive, answer, route, LEGACY, ours, cookies, opening)
 
 
@@ -227,7 +241,7 @@ async def _forward(
             if answer.attempt is not None and not trace.fallback:
                 answer.attempt.answered(connection.status)
             answering = answer_headers(connection.status, connection.headers)
-            answering += cookies + _answered_by(live, upstream, always=trace.fallback != "")
+            answering += cookies + _answered_by(live, scope["headers"], upstream, always=trace.fallback != "")
             if connection.is_upgraded:
                 await websocket.join(scope[CALLER], connection, answering, pool.upstream.websocket_idle_seconds)
                 return
@@ -343,8 +357,11 @@ async def _failed(error: ExchangeError, exchange_id: int, scope: Scope, answer: 
         raise error
 
 
-def _answered_by(live: Live, upstream: str, *, always: bool = False) -> list[tuple[bytes, bytes]]:
-    return [(b"x-answered-by", upstream.encode("ascii"))] if live.server.answered_by or always else []
+def _answered_by(live: Live, headers: Headers, upstream: str, *, always: bool = False) -> list[tuple[bytes, bytes]]:
+    wanted = live.server.answered_by
+    if not (always or wanted is True or (wanted and first(headers, b"x-answered-by") is not None)):
+        return []
+    return [(b"x-answered-by", upstream.encode("ascii"))]
 
 
 def _target(scope: Scope, path: bytes) -> bytes:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..config import Config, Upstream
 from ..errors import AnswerTimeout, ExchangeError
 from ..evidence.observations import Observation, Piece
-from ..headers import IDENTITY, SHADOW, TRACEPARENT, Headers, forwarded, request_head
+from ..headers import IDENTITY, SHADOW, TRACEPARENT, Headers, request_head
 from ..identity import Exchange, Refusal
 from ..upstream import Pool, Request
 from .recording import PIECE_BYTES, has_body
@@ -61,8 +61,7 @@ async def ask(copy: Copy, upstream: str, side: Side, body_bytes: int, deadline: 
 
     `deadline` is on the loop's clock.
     """
-    ours: Ours = forwarded(copy.scheme, copy.address, copy.headers)
-    ours += [SHADOW, (TRACEPARENT, _traceparent(copy))]
+    ours: Ours = [*copy.forwarded, SHADOW, (TRACEPARENT, _traceparent(copy))]
     seen = _Seen(upstream)
     try:
         async with asyncio.timeout_at(deadline):

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
 from ..config import COPYING, Config, Copies, Route
-from ..headers import Headers
+from ..headers import Headers, forwarded_of
 from ..stages import Copied, Decision
 from .counts import Counts, Dropped
 from .recording import Recording, Room
@@ -120,8 +120,7 @@ class Shadowing:
                 exchange.exchange_id,
                 exchange.flags,
                 decision.shadow,
-                scope["scheme"],
-                scope["client"][0] if scope["client"] else "",
+                forwarded_of(scope),
                 scope["method"],
                 target,
                 headers,

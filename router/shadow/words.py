@@ -37,9 +37,8 @@ class Copy(NamedTuple):
     trace_flags: bytes
     candidate: str
     """The upstream that gets the copy."""
-    scheme: str
-    address: str
-    """The caller's."""
+    forwarded: list[tuple[bytes, bytes]]
+    """What the router says about the caller."""
     method: str
     target: bytes
     headers: Headers

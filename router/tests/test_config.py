@@ -236,7 +236,11 @@ def test_an_upstreams_name_is_small_letters_digits_and_dashes(name: str) -> None
         ("spool_byte = 1", 'server, spool_byte: there is no such field. Did you mean "spool_bytes"? Known are: '),
         ("spool_bytes = -1", "server, spool_bytes: must be greater than or equal to 0, not -1"),
         ('spool_bytes = "much"', "server, spool_bytes: must be a valid integer"),
-        ('answered_by = "perhaps"', "server, answered_by: must be a valid boolean"),
+        ('answered_by = "perhaps"', 'server, answered_by: "perhaps" is none of false, true, on request.'),
+        (
+            'trusted_proxies = ["all"]',
+            'server, trusted_proxies: "all" is no address or network, like "10.0.0.0/8"',
+        ),
     ],
 )
 def test_a_wrong_server_table_is_named_with_its_cure(line: str, expected: str) -> None:

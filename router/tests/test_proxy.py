@@ -350,3 +350,17 @@ async def test_who_answered_is_said_if_wished(front: Front) -> None:
     router, _ = await front(always(OK), rest="[server]\nanswered_by = true")
 
     assert (await router.ask(GET)).values(b"x-answered-by") == [b"legacy"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "without", "with_it"),
+    [("false", [], []), ("true", [b"legacy"], [b"legacy"]), ('"on request"', [], [b"legacy"])],
+)
+async def test_who_answered_is_said_never_always_or_to_whoever_asks(
+    front: Front, setting: str, without: list[bytes], with_it: list[bytes]
+) -> None:
+    router, _ = await front(always(OK), rest=f"[server]\nanswered_by = {setting}")
+
+    answers = [await router.ask(GET), await router.ask(GET[:-2] + b"X-Answered-By: ?\r\n\r\n")]
+
+    assert [answer.values(b"x-answered-by") for answer in answers] == [without, with_it]
