@@ -9,7 +9,7 @@ $(error DB=$(DB) is no database of the stack: write DB=postgres, or leave it out
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench-proxy bench-streams soak check format lock clean
+.PHONY: help demo up test bench-proxy bench-streams soak conformance check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ bench-streams: $(READY)  ## 500 open streams through router and service, one wor
 
 soak: $(READY)  ## a million requests of every kind, faults among them: memory, tasks, descriptors (ARGS=--smoke: seconds)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+conformance: $(READY)  ## the router, and nginx, HAProxy, Envoy and Caddy where installed, put to every case (ARGS=--deep)
+	@$(BIN)/python -m router.tests.conformance $(ARGS)
 
 check: $(READY)  ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
