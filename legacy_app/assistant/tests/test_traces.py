@@ -8,8 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import connection
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from legacy_app import telemetry, traces_file
+from legacy_app.assistant import spans as assistant_spans
 from legacy_app.assistant.tests import servers
 from legacy_app.assistant.tests.conftest import DONE, END, ROLE, USAGE_CHUNK, chunk
 
@@ -156,6 +159,55 @@ class TestReply:
         assert seen[CHAT]["attributes"]["strangler.caller_left"] is True
         assert seen[SERVER]["attributes"]["strangler.caller_left"] is True
         assert not [name for name in seen[CHAT]["attributes"] if name.startswith("gen_ai.usage")]
+
+
+class TestMeasurements:
+    """In this process, whose own meters do nothing: only one provider of meters can be set up in each."""
+
+    @pytest.fixture
+    def measured(self, monkeypatch):
+        reader = InMemoryMetricReader()
+        meter = MeterProvider([reader], shutdown_on_exit=False).get_meter("legacy_app")
+        monkeypatch.setattr(assistant_spans, "_measurements", assistant_spans.Measurements(meter))
+
+        def measured():
+            metrics = reader.get_metrics_data().resource_metrics[0].scope_metrics[0].metrics
+            return {m.name: [(dict(p.attributes), p.sum) for p in m.data.data_points] for m in metrics}
+
+        return measured
+
+    COMMON = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "helpdesk-small",
+    }
+
+    @pytest.mark.django_db
+    def test_duration_and_tokens_of_a_call_are_measured(self, measured, lumen, sign_in, provider):
+        sign_in(lumen.agent).post(f"/api/tickets/{lumen.ticket.pk}/summary", {}, content_type="application/json")
+
+        common = self.COMMON | {"gen_ai.response.model": "helpdesk-small-2"}
+        seen = measured()
+        ((attributes, seconds),) = seen["gen_ai.client.operation.duration"]
+        assert attributes == common
+        assert seconds > 0
+        assert seen["gen_ai.client.token.usage"] == [
+            (common | {"gen_ai.token.type": "input"}, 812),
+            (common | {"gen_ai.token.type": "output"}, 64),
+        ]
+
+    def test_a_call_that_fails_has_a_duration_and_no_tokens(self, measured):
+        def fail():
+            with assistant_spans.model_call("chat", "helpdesk-small"):
+                raise ValueError
+
+        with pytest.raises(ValueError):  # noqa: PT011  (whatever it is)
+            fail()
+
+        seen = measured()
+        ((attributes, _),) = seen["gen_ai.client.operation.duration"]
+        assert attributes == self.COMMON | {"error.type": "ValueError"}
+        assert "gen_ai.client.token.usage" not in seen
 
 
 @pytest.mark.parametrize(
