@@ -95,6 +95,12 @@ def machine() -> dict[str, str]:
     }
 
 
+def busy_seconds() -> float:
+    """For how long the cores of this machine have worked, together."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
+
+
 def _family(pid: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]

@@ -20,7 +20,7 @@ import httpx
 import uvloop
 
 from .reading import Ask, Crowd, Stream
-from .stack import Stack, log_in, machine, running_stack
+from .stack import Stack, busy_seconds, log_in, machine, running_stack
 
 LOOK_AGAIN_SECONDS = 1.0
 ALLOWED_RATIO = 1.5  # first token, 99th percentile: through everything, to the provider's own
@@ -34,11 +34,13 @@ class Look:
 
     at: float
     open: int
+    busy_seconds: float  # of all cores of this machine, whoever kept them busy
     cpu_seconds: dict[str, float]
     memory_kib: dict[str, int]
 
 
 async def run(stack: Stack, count: int, over_seconds: float, pace: dict[str, float]) -> dict[str, Any]:
+    where = machine()
     async with httpx.AsyncClient(base_url=stack.router, timeout=60) as client:
         head = await log_in(client, "jonas")
         tickets = (await client.get("/api/tickets?page_size=20")).json()["results"]
@@ -49,7 +51,7 @@ async def run(stack: Stack, count: int, over_seconds: float, pace: dict[str, flo
 
     provider = await _measured(stack, _repeated(direct, count), said, over_seconds)
     callers = await _measured(stack, _repeated(through, count), said, over_seconds)
-    return {"machine": machine(), "pace": pace, "over_seconds": over_seconds, "provider": provider, "through": callers}
+    return {"machine": where, "pace": pace, "over_seconds": over_seconds, "provider": provider, "through": callers}
 
 
 async def _provider_requests(stack: Stack, asks: list[Ask], pace: dict[str, float]) -> list[Ask]:
@@ -99,7 +101,7 @@ async def _watch(stack: Stack, crowd: Crowd, looks: list[Look]) -> None:
 
 def _look(stack: Stack, open_streams: int) -> Look:
     cpu = {**stack.cpu_seconds(), "reader": time.process_time()}
-    return Look(time.monotonic(), open_streams, cpu, stack.memory_kib())
+    return Look(time.monotonic(), open_streams, busy_seconds(), cpu, stack.memory_kib())
 
 
 def _seen(streams: list[Stream]) -> dict[str, Any]:
@@ -130,12 +132,19 @@ def _used(streams: list[Stream], looks: list[Look]) -> dict[str, Any]:
     return {
         "open_at_once": most,
         "open_at_once_for_seconds": full[-1].at - full[0].at,
+        "cores_that_others_used": _others_cores(looks[0], looks[-1]),
         "cpu_µs_per_token": _per_token(streams, looks[0], looks[-1]),
         "cpu_µs_per_token_while_all_are_open": _per_token(streams, full[0], full[-1]),
         "memory_before_kib": before,
         "memory_peak_kib": peak,
         "memory_kib_per_stream": {name: (peak[name] - before[name]) / most for name in before if most},
     }
+
+
+def _others_cores(start: Look, end: Look) -> float:
+    """How quiet the machine was."""
+    ours = sum(end.cpu_seconds.values()) - sum(start.cpu_seconds.values())
+    return max(0.0, (end.busy_seconds - start.busy_seconds - ours) / (end.at - start.at))
 
 
 def _per_token(streams: list[Stream], start: Look, end: Look) -> dict[str, float]:
