@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import re
+import signal
 import socket
 import statistics
 import subprocess
@@ -191,6 +192,7 @@ def main() -> int:
     chosen = arguments.parse_args()
     count = min(chosen.requests, 4000) if chosen.smoke else chosen.requests
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or the router would outlive this process
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(Router(Path(folder))) as router:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             soak, samples, before, after = runner.run(

@@ -24,6 +24,7 @@ AT_ONCE = {
     b"/ok": OK,
     b"/gone": OK,
     b"/split": OK,
+    b"/flap": OK,
     b"/nothing": b"HTTP/1.1 304 Not Modified\r\netag: x\r\n\r\n",
     b"/big": BIG,
     b"/surplus": OK + b"and more",
@@ -40,7 +41,7 @@ LATER_SECONDS = {b"/slow": 0.2, b"/busy": 0.02}
 
 
 class Upstream(asyncio.Protocol):
-    """One connection. It is well for two seconds of four on /sick, and for five of ten on /flap and its /healthz."""
+    """One connection. It is sick for two seconds of twelve on /sick, and on /healthz for five of ten."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -87,9 +88,9 @@ class Upstream(asyncio.Protocol):
             write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
             self._stream(EVENTS)
         elif path == b"/sick":
-            write(SICK if self._loop.time() % 4 < 2 else OK)
-        elif path in (b"/flap", b"/healthz"):
-            write(SICK if self._loop.time() % 10 < 5 and path == b"/healthz" else OK)
+            write(SICK if self._loop.time() % 12 < 2 else OK)
+        elif path == b"/healthz":
+            write(SICK if self._loop.time() % 10 < 5 else OK)
         elif path == b"/reset":
             raw: socket.socket = self._transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

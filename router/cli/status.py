@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import sys
+import time
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -67,7 +69,24 @@ def warnings_of(state: dict[str, Any]) -> list[str]:
     tables = {worker["table"] for worker in state["workers"]}
     if len(tables) > 1:
         found.append("workers serve different tables; ask again in a second, and then see each worker's problem")
+    for worker in state["workers"]:
+        found += _troubles(worker)
     return found
+
+
+def _troubles(worker: dict[str, Any]) -> Iterator[str]:
+    """The routes that went back to legacy by themselves, and the upstreams that fail their health checks."""
+    for route in worker["routes"]:
+        trip = route["trip"]
+        if trip is not None and trip["state"] != "closed":
+            what = "probes its way back" if trip["state"] == "probing" else "is back on legacy"
+            since = time.strftime("%H:%M:%S", time.localtime(trip["since"]))
+            yield f"route {route['name']} {what} in worker {worker['worker']} since {since}: {trip['why']}"
+    for name, upstream in worker["upstreams"].items():
+        health = upstream["health"]
+        if health is not None and health["is_down"]:
+            since = time.strftime("%H:%M:%S", time.localtime(health["since"]))
+            yield f"upstream {name} is down for worker {worker['worker']} since {since}: {health['why']}"
 
 
 def _routes(state: dict[str, Any]) -> Table:

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ..cli.status import warnings_of
 from ..config import Route
 from ..limits import Trip
 from ..trips import PROBES, ROUNDS, Attempt, Counts, RouteTrip, Window, broken, is_probe, trips_of
+from ..upstream.health import Standing
 from .conftest import Front
 from .wire import OK, Talk, always, once, until, upstream
 
@@ -248,6 +250,27 @@ def test_a_reload_keeps_the_state_of_a_route_that_did_not_move() -> None:
 
     assert [each["r"].state().state for each in (same, moved, changed)] == ["open", "closed", "closed"]
     assert not without
+
+
+def test_status_warns_of_a_route_that_went_back_and_of_an_upstream_that_is_down() -> None:
+    watched = Watched(at_least=1)
+    watched.ask(500)
+    down, well = Standing(True, 0.0, "/healthz answers 500"), Standing()
+    worker = {
+        "worker": 0,
+        "table": "t",
+        "routes": [{"name": "r", "trip": watched.trip.state()._asdict()}, {"name": "plain", "trip": None}],
+        "upstreams": {
+            "new": {"health": down._asdict()}, "old": {"health": well._asdict()}, "unasked": {"health": None}
+        },
+    }  # fmt: skip
+
+    route, upstream = warnings_of({"problems": [], "workers_silent": [], "workers": [worker]})
+
+    assert route.startswith("route r is back on legacy in worker 0 since ")
+    assert route.endswith(": 1 of 1 answers failed, more than 20 %")
+    assert upstream.startswith("upstream new is down for worker 0 since ")
+    assert upstream.endswith(": /healthz answers 500")
 
 
 @given(st.lists(st.tuples(st.sampled_from("aaasfclt"), st.integers(0, 40)), max_size=300))
