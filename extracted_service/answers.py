@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 
 from .errors import Refusal
 
@@ -20,10 +20,8 @@ SAME_ON_EVERY_ANSWER = (
 )
 
 
-class JsonAnswer(Response):
+class JsonAnswer(JSONResponse):
     """What Django's JsonResponse would have sent for the same object."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         return dumps(content).encode("ascii")

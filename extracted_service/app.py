@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from . import endpoints, knowledge, operations, sockets
 from .allowance import Allowance
@@ -64,6 +64,17 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry = OFF) -> 
             yield {"service": Service(verifier, database, provider, allowance, monolith, telemetry, own, seats)}
         telemetry.close()
 
+    app = with_endpoints(life)
+    app.add_exception_handler(Refusal, _refusal)
+    app.add_exception_handler(HTTPException, _not_routed)
+    app.add_middleware(Envelope)
+    app.add_middleware(Shadow)
+    telemetry.instrument_app(app)
+    return app
+
+
+def with_endpoints(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """Every endpoint and its description, and nothing that would need settings."""
     app = FastAPI(
         title="Helpdesk assistant",
         version="1",
@@ -71,17 +82,10 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry = OFF) -> 
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        lifespan=life,
+        lifespan=lifespan,
     )
-    app.include_router(endpoints.router)
-    app.include_router(knowledge.router)
-    app.include_router(sockets.router)
-    app.include_router(operations.router)
-    app.add_exception_handler(Refusal, _refusal)
-    app.add_exception_handler(HTTPException, _not_routed)
-    app.add_middleware(Envelope)
-    app.add_middleware(Shadow)
-    telemetry.instrument_app(app)
+    for part in (endpoints, knowledge, sockets, operations):
+        app.include_router(part.router)
     return app
 
 

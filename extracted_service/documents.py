@@ -7,18 +7,24 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from .forms import choice, text, whole_number
-from .prompts import TONES
+from .prompts import CATEGORIES, PRIORITIES, TONES
 
 Documentation = dict[int | str, dict[str, Any]]
 
 
+# As in the monolith's forms, null is the same as nothing.
+NULLABLE_NUMBER = Field(json_schema_extra={"type": ["integer", "null"]})
+NULLABLE_TEXT = Field(json_schema_extra={"type": ["string", "null"]})
+TONE = Field(json_schema_extra={"type": ["string", "null"], "enum": [*TONES, None]})
+
+
 class SummaryForm(BaseModel):
-    max_words: Annotated[int, Field(ge=20, le=300), whole_number(20, 300, default=80)] = 80
+    max_words: Annotated[int, NULLABLE_NUMBER, Field(ge=20, le=300), whole_number(20, 300, default=80)] = 80
 
 
 class ReplyForm(BaseModel):
-    tone: Annotated[str, choice(TONES, default="friendly"), Field(json_schema_extra={"enum": [*TONES]})] = "friendly"
-    instructions: Annotated[str, Field(max_length=2000), text(2000)] = ""
+    tone: Annotated[str, TONE, choice(TONES, default="friendly")] = "friendly"
+    instructions: Annotated[str, NULLABLE_TEXT, Field(max_length=2000), text(2000)] = ""
 
 
 class SearchForm(BaseModel):
@@ -30,57 +36,67 @@ class AskForm(BaseModel):
     question: Annotated[str, Field(min_length=1, max_length=2000), text(2000, required=True)]
 
 
+Id = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Words = Annotated[str, Field(min_length=1)]
+# As `answers.dumps` writes it.
+TIME = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{3})?Z$"
+Time = Annotated[datetime, Field(json_schema_extra={"pattern": TIME})]
+
+
 class Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: Count
+    completion_tokens: Count
 
 
 class SummaryAnswer(BaseModel):
-    id: int
-    ticket: int
-    text: str
-    model: str
+    id: Id
+    ticket: Id
+    text: Words
+    model: Words
     usage: Usage
-    created_by: int
-    created_at: datetime
+    created_by: Id
+    created_at: Time
 
 
 class TriageAnswer(BaseModel):
-    ticket: int
-    category: str
-    priority: str
-    reason: str
+    ticket: Id
+    category: Annotated[str, Field(json_schema_extra={"enum": [*CATEGORIES]})]
+    priority: Annotated[str, Field(json_schema_extra={"enum": [*PRIORITIES]})]
+    reason: Words
 
 
 class Result(BaseModel):
-    slug: str
-    title: str
-    url: str
-    excerpt: str
-    score: float
+    slug: Words
+    title: Words
+    url: Annotated[str, Field(pattern="^/knowledge/[^/]+/$")]
+    excerpt: Words
+    score: Annotated[float, Field(ge=-1, le=1)]
 
 
 class SearchAnswer(BaseModel):
-    query: str
-    results: list[Result]
+    query: Words
+    results: Annotated[list[Result], Field(max_length=20)]
 
 
 class JobAnswer(BaseModel):
-    id: int
+    id: Id
     status: Annotated[str, Field(json_schema_extra={"enum": ["queued", "running", "done", "failed"]})]
-    created_at: datetime
-    finished_at: datetime | None
-    done: int
-    total: int
+    created_at: Time
+    finished_at: Time | None
+    done: Count
+    total: Count
     error: str
 
 
 class Problem(BaseModel):
     """Every answer that is not the one asked for."""
 
-    detail: str
+    detail: Words
     code: str
-    errors: dict[str, list[str]] | None = Field(default=None, description="only with the code `invalid`")
+    errors: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(
+        default={}, description="only with the code `invalid`"
+    )
 
 
 def body(form: type[BaseModel]) -> dict[str, Any]:
@@ -101,13 +117,31 @@ def query(form: type[BaseModel]) -> dict[str, Any]:
     }
 
 
+CODES = {
+    400: ("bad_request", "invalid_json", "invalid"),
+    401: ("not_authenticated",),
+    403: ("permission_denied", "csrf"),
+    404: ("not_found",),
+    429: ("token_limit",),
+    502: ("assistant_failed",),
+    503: ("assistant_busy",),
+    504: ("assistant_timeout",),
+}
+
+
 def problems(*statuses: int) -> Documentation:
     """`default` stands for what may happen to any request, and keeps FastAPI from promising its own 422."""
-    content = {"application/json": {"schema": Problem.model_json_schema()}}
     named: Documentation = {
-        status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses
+        status: {"description": HTTPStatus(status).phrase, "content": _problem(*CODES[status])} for status in statuses
     }
-    return {**named, "default": {"description": "Unexpected", "content": content}}
+    return {**named, "default": {"description": "Unexpected", "content": _problem()}}
+
+
+def _problem(*codes: str) -> dict[str, Any]:
+    schema = Problem.model_json_schema()
+    if codes:
+        schema["properties"]["code"]["enum"] = [*codes]
+    return {"application/json": {"schema": schema}}
 
 
 def event_stream(*events: str) -> Documentation:

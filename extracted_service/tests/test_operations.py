@@ -98,7 +98,7 @@ def test_openapi_describes_the_bodies(openapi: dict[str, dict[str, dict[str, dic
         "maximum": 300,
         "minimum": 20,
         "title": "Max Words",
-        "type": "integer",
+        "type": ["integer", "null"],
     }
 
 
