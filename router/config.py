@@ -18,6 +18,8 @@ from pydantic import (
 )
 
 from . import paths
+from .evidence.gates import Gate
+from .evidence.rules import HEADERS, TEXTS, Pointer, Rule, Rules
 from .limits import Deadlines, Health, OwnDeadlines, Trip
 from .limits import Settings as Settings
 
@@ -340,6 +342,16 @@ class Shadow(Settings):
     ignore: Annotated[tuple[str, ...], AfterValidator(_pointers)] = Field(
         default=(), description='JSON pointers to what may differ, like "/generated_at"'
     )
+    rules: tuple[Rule, ...] = Field(default=(), description="what else may differ, each with its reason")
+    headers: tuple[str, ...] = Field(default=HEADERS, description="the headers that are compared")
+    texts: tuple[Pointer, ...] = Field(
+        default=TEXTS, description="JSON pointers to where events carry pieces of a longer text"
+    )
+
+    @cached_property
+    def same(self) -> Rules:
+        """What "the same" means for the route."""
+        return Rules(ignore=self.ignore, rules=self.rules, headers=self.headers, texts=self.texts)
 
 
 NO_COPIES = Shadow(percent=0)
@@ -365,6 +377,7 @@ class Route(Settings):
     fallback: bool = Field(
         default=False, description="whether legacy answers where the extracted upstream failed and it is safe to ask"
     )
+    gate: Gate = Field(default=Gate(), description="what the evidence must show before the route may advance")
     trip: Trip | None = Field(default=None, description="when it goes back to legacy by itself; never, if left out")
     _segments: tuple[paths.Segment, ...] = PrivateAttr(default=())
 

@@ -53,7 +53,7 @@ def in_words(names: Iterable[str]) -> str:
 
 
 def _fields(model: type[BaseModel], steps: list[str]) -> list[str]:
-    for step in steps:
+    for step in (step for step in steps if not step.isdigit()):
         nested = _nested(model, step)
         if nested is None:
             break

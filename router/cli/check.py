@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..config import COPYING, LEGACY, Route
+from ..errors import ConfigError, Problem
 from ..reading import load
 
 File = Annotated[Path, typer.Argument(help="the routes.toml to read")]
@@ -18,6 +21,8 @@ File = Annotated[Path, typer.Argument(help="the routes.toml to read")]
 def check(file: File = Path("routes.toml")) -> None:
     """Check routes.toml: every problem at once, or the routes it describes. Exit status 2 if it cannot be used."""
     config = load(file)
+    if over := expired(config.routes, datetime.now(UTC).date()):
+        raise ConfigError(str(file), over)
     table = Table("route", "methods", "path", "stage", "who answers", "copies", box=None, pad_edge=False)
     for route in config.routes:
         methods = " ".join(route.methods) or "all"
@@ -26,6 +31,15 @@ def check(file: File = Path("routes.toml")) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{file} is right.")
+
+
+def expired(routes: Iterable[Route], today: date) -> tuple[Problem, ...]:
+    """The rules that no longer hold. No reason not to serve, and none not to roll back: only `check` refuses them."""
+    return tuple(
+        Problem(f'route "{route.name}", shadow.rules', cure)
+        for route in routes
+        for cure in route.shadow.same.expired(today)
+    )
 
 
 def who_answers(route: Route) -> str:

@@ -100,6 +100,10 @@ def _regex(text: str) -> str:
     return text
 
 
+At = Annotated[str, AfterValidator(_place)]
+Pointer = Annotated[str, AfterValidator(_pointer)]
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -122,7 +126,7 @@ class Tolerance(_Table):
 class Rule(_Table):
     """In which way one place may differ: exactly one of the six, and why."""
 
-    at: Annotated[str, AfterValidator(_place)] = Field(description="the place, as the report shows it, with * for any")
+    at: At = Field(description="the place, as the report shows it, with * for any")
     ignore: bool = Field(default=False, description="whatever is there, or is not")
     type_only: bool = Field(default=False, description="any value of the same JSON type")
     unordered: bool = Field(default=False, description="an array in any order")
@@ -146,14 +150,12 @@ class Rule(_Table):
 class Rules(_Table):
     """Everything that says what "the same" means for a route."""
 
-    ignore: tuple[Annotated[str, AfterValidator(_place)], ...] = Field(
-        default=(), description="places that may differ in any way, in short"
-    )
+    ignore: tuple[At, ...] = Field(default=(), description="places that may differ in any way, in short")
     rules: tuple[Rule, ...] = Field(default=(), description="what else may differ, with reasons")
     headers: tuple[str, ...] = Field(
         default=HEADERS, description="the headers that are compared; of cookies the names always are"
     )
-    texts: tuple[Annotated[str, AfterValidator(_pointer)], ...] = Field(
+    texts: tuple[Pointer, ...] = Field(
         default=TEXTS, description="where in an event a piece of a longer text stands: pieces are joined"
     )
     _placed: tuple[tuple[Place, Rule], ...] = PrivateAttr(default=())
@@ -162,6 +164,11 @@ class Rules(_Table):
         """Read the places once."""
         short = (Rule(at=at, ignore=True, reason="ignored in short") for at in self.ignore)
         self._placed = tuple((parse_place(rule.at), rule) for rule in (*short, *self.rules))
+
+    def holding(self, today: date) -> Rules:
+        """Without those whose last day is over: what they excused counts again."""
+        kept = tuple(rule for rule in self.rules if rule.until is None or rule.until >= today)
+        return self if kept == self.rules else Rules(**dict(self) | {"rules": kept})
 
     def expired(self, today: date) -> tuple[str, ...]:
         """A sentence for each rule that no longer holds: the difference must be gone, or excused anew."""

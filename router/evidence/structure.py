@@ -25,7 +25,7 @@ LONGEST_STEP = 80
 """Characters of a key that are shown in a place."""
 LONGEST_PATTERN = 10_000
 """Characters that a pattern is tried on."""
-MOST_WORDS = 2_000
+MOST_WORDS = 1_000
 """That two texts are likened by; what follows must be equal."""
 
 

@@ -73,6 +73,17 @@ def test_check_lists_the_routes_and_who_answers(file: str) -> None:
     assert "is right." in result.output
 
 
+def test_check_refuses_a_rule_whose_last_day_is_over(tmp_path: Path) -> None:
+    rule = '[[routes.shadow.rules]]\nat = "/at"\nignore = true\nreason = "a clock"\nuntil = 2020-01-31\n'
+
+    result = run("check", str(routes_file(tmp_path, f"{ROUTES}{rule}")))
+
+    assert isinstance(result.exception, ConfigError)
+    [problem] = result.exception.problems
+    assert problem.place == 'route "ask", shadow.rules'
+    assert problem.cure.startswith('the rule for "/at" ended on 2020-01-31: remove it')
+
+
 def test_check_of_a_wrong_file_raises_every_problem(tmp_path: Path) -> None:
     result = run("check", str(routes_file(tmp_path, "a = 1")))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import re
 from pathlib import Path
 from typing import get_args
@@ -551,6 +552,29 @@ def test_what_is_wrong_with_the_egress_is_told_with_its_place() -> None:
         f'egress, provider.url: "nowhere" {LOOKS}',
         'egress, pace: "slow" is none of recorded, at once.',
     ]
+
+
+def test_what_may_differ_and_what_must_be_shown_is_written_with_the_route() -> None:
+    (route,) = parse(
+        HEAD + ROUTE + 'shadow.ignore = ["/at"]\nshadow.headers = ["vary"]\ngate = { mismatches = 0.001 }\n'
+        '[[routes.shadow.rules]]\nat = "/score"\ntolerance = { absolute = 0.1 }\nreason = "rounding"\n'
+    ).routes
+
+    assert (route.shadow.same.ignore, route.shadow.same.headers) == (("/at",), ("vary",))
+    assert route.shadow.same.rules[0].at == "/score"
+    assert route.gate.mismatches == 0.001
+    assert pickle.loads(pickle.dumps(route)) == route  # noqa: S301  (the shadow process gets it so)
+
+
+def test_a_wrong_rule_is_told_with_its_place_and_its_cure() -> None:
+    rules = '[[routes.shadow.rules]]\nat = "score"\nignore = true\nreason = "x y z"\n'
+    more = '[[routes.shadow.rules]]\nat = "/a"\ntolerance = { absolut = 1 }\nreason = "x y z"\n'
+
+    told = problems(HEAD + ROUTE + rules + more + "[routes.gate]\nmismatch = 0.1\n")
+
+    assert told[0].startswith('routes[0] "a", shadow.rules.0.at: "score" is no place: write a JSON pointer')
+    assert 'shadow.rules.1.tolerance.absolut: there is no such field. Did you mean "absolute"?' in told[1]
+    assert 'gate.mismatch: there is no such field. Did you mean "mismatches"?' in told[2]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from ..evidence.gates import Gate
 from ..evidence.observations import Kind
 from ..evidence.rules import HEADERS, Rule, Rules
+from ..reading import parse
 
 ROUTER = Path(__file__).parents[1]
 README = (ROUTER / "evidence" / "README.md").read_text("utf-8")
@@ -32,10 +33,17 @@ def test_the_example_prints_what_is_shown() -> None:
 
 
 def test_the_rules_that_are_shown_are_rules() -> None:
-    shown = [tomllib.loads(block) for block in blocks("toml")]
+    upstreams = 'upstreams = { legacy = "http://127.0.0.1:1", new = "http://127.0.0.1:2" }\n'
 
-    assert Rules.model_validate({"ignore": shown[0]["routes"][0]["shadow"]["ignore"]}).ignore == ("/generated_at",)
-    assert Rules.model_validate(shown[1]).rules[0].tolerance is not None
+    [route] = parse(upstreams + blocks("toml")[0]).routes
+
+    same = route.shadow.same
+    assert (same.ignore, same.rules[0].until) == (("/generated_at",), date(2027, 3, 31))
+
+
+@pytest.mark.parametrize("model", [Gate, Rule, Rules])
+def test_every_field_has_a_description(model: type[BaseModel]) -> None:
+    assert [name for name, field in model.model_fields.items() if not field.description] == []
 
 
 @pytest.mark.parametrize("model", [Gate, Rule, Rules])

@@ -122,6 +122,13 @@ def test_a_rule_whose_last_day_is_over_is_told_with_the_cure() -> None:
     )
 
 
+def test_a_rule_whose_last_day_is_over_excuses_nothing_any_more() -> None:
+    until = rules(at="/a", ignore=True, until=date(2027, 1, 31))
+
+    assert of_json({"a": 1}, {"a": 2}, until.holding(date(2027, 1, 31))) == []
+    assert of_json({"a": 1}, {"a": 2}, until.holding(date(2027, 2, 1))) == [("body /a", "value")]
+
+
 def test_places_are_read_as_the_report_writes_them() -> None:
     assert parse_place("/a~1b/*") == (("body",), ("a/b", "*"))
     assert parse_place("event 3 delta /text") == (("event", "3", "delta"), ("text",))
