@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,14 +39,16 @@ def test_a_copy_checks_a_file(elsewhere: Path) -> None:
     assert "routes.toml is right." in result.stdout
 
 
-def test_a_copy_passes_its_tests(elsewhere: Path) -> None:
-    tests = elsewhere / "edge" / "tests"
+SOME_OF_EACH = """
+first_event or byte_for_byte or follows_the_file or all_workers or stage_and_the_percentage or readme or unix or manifest
+"""
+FILES = ("stages", "proxy", "streaming", "cli", "operations", "advance", "reach", "readme", "deploy")
 
-    result = run(
-        elsewhere, "pytest", "-q", "-p", "no:cacheprovider", "-k", "first_event or byte_for_byte or follows_the_file",
-        str(tests / "test_stages.py"), str(tests / "test_proxy.py"), str(tests / "test_streaming.py"),
-        str(tests / "test_cli.py"),
-    )  # fmt: skip
+
+def test_a_copy_passes_its_tests(elsewhere: Path) -> None:
+    files = [str(elsewhere / "edge" / "tests" / f"test_{name}.py") for name in FILES]
+
+    result = run(elsewhere, "pytest", "-q", "-p", "no:cacheprovider", "-k", SOME_OF_EACH.strip(), *files)
 
     assert result.returncode == 0, result.stdout
     assert " passed" in result.stdout
@@ -55,5 +58,4 @@ def test_a_copy_passes_its_tests(elsewhere: Path) -> None:
 def test_no_file_names_the_package_it_is_in(file: Path) -> None:
     text = file.read_text("utf-8")
 
-    assert f"from {'router'}" not in text
-    assert f"import {'router'}" not in text
+    assert not re.search(r"^\s*(from|import) router\b", text, re.M)

@@ -18,8 +18,8 @@ from ..measurements import METRICS
 
 FOLDER = Path(__file__).parents[1]
 README = (FOLDER / "README.md").read_text("utf-8")
-PARTS = {"pydantic_core": "pydantic"}
-"""Modules that come with another package."""
+PARTS = {"pydantic_core": "pydantic", "yaml": "pyyaml"}
+"""Modules whose package is called otherwise."""
 NEVER_NAMED = {"psycopg"}
 """Chosen by a URL, and imported by SQLAlchemy."""
 
