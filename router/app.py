@@ -44,22 +44,41 @@ class RouterApp(Starlette):
         environ: Mapping[str, str] = os.environ,
         start: Start = Process,
         measurements: Measurements | None = None,
+        spare: Path | None = None,
     ) -> None:
         """Raises ConfigError if the file cannot be used; later a wrong file only leaves things as they are.
 
-        `start` makes the shadow process; `measurements` is for whoever may ask for `standing`.
+        `start` makes the shadow process; `measurements` is for whoever may ask for `standing`. In `spare` is kept
+        what is served: a worker that is started while the file is wrong serves the same as the others.
         """
+        self._spare = spare
         self._start = start
         self._environ = environ
         self._measurements = measurements
         self._access_log = AccessLog()
         self.reload = Reload(file, self._take_over)
-        self._config = load(file)
-        identity_secret(self._config.identity, environ)
-        for upstream in self._config.upstreams.values():
-            tls_context(upstream)
+        self._config = self._usable(file)
         self._proxy: Proxy | None = None
         super().__init__(lifespan=self._lifespan)
+
+    def _usable(self, file: Path) -> Config:
+        try:
+            config = load(file)
+            identity_secret(config.identity, self._environ)
+            for upstream in config.upstreams.values():
+                tls_context(upstream)
+        except ConfigError as error:
+            if self._spare is None or not self._spare.exists():
+                raise
+            self.reload.say(error)
+            return load(self._spare)
+        return config
+
+    def _keep(self) -> None:
+        if self._spare is not None:
+            draft = self._spare.with_suffix(f".{os.getpid()}")
+            draft.write_bytes(self._config.text.encode("utf-8", "replace"))
+            draft.replace(self._spare)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or self._proxy is None:
@@ -74,6 +93,7 @@ class RouterApp(Starlette):
         if telemetry.meter is not None:
             self._copier.counts.show(telemetry.meter)
         self._proxy = Proxy(self._live(self._config, telemetry))
+        self._keep()
         watching = asyncio.create_task(self.reload.watch())
         yield
         watching.cancel()
@@ -110,6 +130,7 @@ class RouterApp(Starlette):
             kept = dataclasses.replace(before, pools=pools)
         self._proxy.live = self._live(config, before.telemetry, kept)
         self._config = config
+        self._keep()
         for name, pool in before.pools.items():
             if self._proxy.live.pools.get(name) is not pool:
                 pool.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from functools import cached_property
@@ -406,5 +407,10 @@ class Config(NamedTuple):
     copies: Copies
     evidence: Evidence
     egress: Egress | None
-    digest: str = ""
-    """Of the file's text: whoever serves the same table has the same one."""
+    text: str = ""
+    """Of the file."""
+
+    @property
+    def digest(self) -> str:
+        """Whoever serves the same text has the same one."""
+        return hashlib.sha256(self.text.encode("utf-8", "replace")).hexdigest()[:12]

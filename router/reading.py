@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,7 +56,7 @@ def parse(text: str, source: str = "routes.toml") -> Config:
     config = reading.config()
     if reading.problems:
         raise ConfigError(source, tuple(reading.problems))
-    return config._replace(digest=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12])
+    return config._replace(text=text)
 
 
 def _unusable(source: Path | str, cure: str) -> ConfigError:

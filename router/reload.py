@@ -32,6 +32,11 @@ class Reload:
         """Take the file over at the next look though it seems unchanged, and the certificates it names with it."""
         self._is_asked = True
 
+    def say(self, error: ConfigError) -> None:
+        """The file cannot be used, and something older is served."""
+        self.problem = str(error)
+        _log.error("The routes stay as they were: %s", error)
+
     async def watch(self) -> None:
         """Until cancelled."""
         while True:
@@ -43,8 +48,7 @@ class Reload:
             try:
                 self._take_over(await asyncio.to_thread(load, self._file), anew)
             except ConfigError as error:
-                self.problem = str(error)
-                _log.error("The routes stay as they were: %s", error)
+                self.say(error)
             else:
                 self.problem = ""
                 _log.info("Took over %s", self._file)

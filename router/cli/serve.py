@@ -78,7 +78,7 @@ def _work(
     """A worker's life, in its own process or in this one."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the worker can do what it asks for
     logging.config.dictConfig(LOGGING)
-    app = RouterApp(file, measurements=Measurements() if is_measured else None)
+    app = RouterApp(file, measurements=Measurements() if is_measured else None, spare=folder / "routes.toml")
     Worker(app, number, folder / f"{number}.sock", stopping).run([listener])
 
 

@@ -40,7 +40,7 @@ def test_a_copy_checks_a_file(elsewhere: Path) -> None:
 
 
 SOME_OF_EACH = """
-first_event or byte_for_byte or follows_the_file or all_workers or stage_and_the_percentage or readme or unix or manifest
+first_event or byte_for_byte or follows_the_file or all_workers or the_percentage or readme or unix or manifest
 """
 FILES = ("stages", "proxy", "streaming", "cli", "operations", "advance", "reach", "readme", "deploy")
 

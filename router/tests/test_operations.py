@@ -194,6 +194,23 @@ async def test_a_worker_that_dies_is_replaced_and_called_silent_until_then(tmp_p
         assert after["workers"][0]["pid"] != first
 
 
+async def test_a_worker_that_is_replaced_while_the_file_is_wrong_serves_what_the_others_serve(tmp_path: Path) -> None:
+    async with upstream(always(OK)) as legacy, site(tmp_path, legacy) as router:
+        before = (await router.status())["workers"]
+        router.file.write_text("nonsense", "utf-8")
+        await router.until(lambda state: all(worker["problem"] for worker in state["workers"]))
+
+        os.kill(before[0]["pid"], signal.SIGKILL)
+
+        after = await router.until(
+            lambda state: (
+                {before[0]["pid"]}.isdisjoint(each["pid"] for each in state["workers"]) and len(state["workers"]) == 2
+            )
+        )
+        assert after["table"] == before[0]["table"]
+        assert all(worker["problem"] for worker in after["workers"])
+
+
 async def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
     async with upstream(always(OK)) as legacy, site(tmp_path, legacy) as router:
         workers = [worker["pid"] for worker in (await router.status())["workers"]]
