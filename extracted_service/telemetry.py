@@ -9,9 +9,13 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from opentelemetry import metrics, trace
+from opentelemetry import baggage, metrics, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.propagate import set_global_textmap
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import CarrierT, Getter, default_getter
 from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -94,6 +98,19 @@ class Telemetry:
 OFF = Telemetry(trace.NoOpTracerProvider(), metrics.NoOpMeterProvider())
 
 
+class RoutersBaggage(W3CBaggagePropagator):
+    """Passes on what the router says of an exchange, and nothing that callers call baggage."""
+
+    def extract(
+        self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
+    ) -> Context:
+        context = context or Context()
+        for name, value in baggage.get_all(super().extract(carrier, context, getter)).items():
+            if name.startswith("strangler."):
+                context = baggage.set_baggage(name, value, context)
+        return context
+
+
 def open_telemetry(environ: Mapping[str, str]) -> Telemetry:
     """What the environment asks for: TRACES_FILE, or OTLP by OpenTelemetry's own variables; else nothing."""
     wanted = environ.get("TRACES_FILE") or sends(environ, "TRACES") or sends(environ, "METRICS")
@@ -154,7 +171,7 @@ def _metric_readers(environ: Mapping[str, str]) -> list[Any]:
 def _agree_on_names() -> None:
     """What the instrumentors of OpenTelemetry read from the process, not from us."""
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")  # the stable names, not those of 2021
-    set_global_textmap(TraceContextTextMapPropagator())  # the default would also pass on what callers call baggage
+    set_global_textmap(CompositePropagator([TraceContextTextMapPropagator(), RoutersBaggage()]))
 
 
 def _without_query(span: Span, _scope: dict[str, Any]) -> None:

@@ -15,8 +15,12 @@ from typing import Any
 import httpx
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
-from opentelemetry import metrics, trace
+from opentelemetry import baggage, metrics, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
 from opentelemetry.propagate import set_global_textmap
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import default_getter
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -50,7 +54,7 @@ def set_up(service: str, environ: Mapping[str, str] = os.environ) -> None:
     from opentelemetry.sdk.resources import Resource
 
     resource = Resource.create({"service.name": environ.get("OTEL_SERVICE_NAME") or service})
-    set_global_textmap(TraceContextTextMapPropagator())  # the default would also pass on what callers call baggage
+    set_global_textmap(CompositePropagator([TraceContextTextMapPropagator(), RoutersBaggage()]))
     trace.set_tracer_provider(_tracer_provider(resource, environ))
     metrics.set_meter_provider(MeterProvider(_metric_readers(environ), resource))
 
@@ -92,6 +96,17 @@ def span(name: str, attributes: Mapping[str, Any], kind: SpanKind = SpanKind.CLI
     """A span around a block that never yields in between."""
     with _tracer.start_as_current_span(name, kind=kind, attributes=attributes, record_exception=False) as started:
         yield started
+
+
+class RoutersBaggage(W3CBaggagePropagator):
+    """Passes on what the router says of an exchange, and nothing that callers call baggage."""
+
+    def extract(self, carrier, context=None, getter=default_getter):
+        context = context or Context()
+        for name, value in baggage.get_all(super().extract(carrier, context, getter)).items():
+            if name.startswith("strangler."):
+                context = baggage.set_baggage(name, value, context)
+        return context
 
 
 class TraceId(logging.Filter):

@@ -112,6 +112,17 @@ def test_a_request_is_one_trace_with_one_server_span_and_the_provider_gets_its_i
     assert "baggage" not in asked
 
 
+@pytest.mark.parametrize("path", [SUMMARY, REPLY])
+def test_the_provider_gets_what_the_router_says_of_the_exchange_and_nothing_else(traced: Traced, path: str) -> None:
+    script = [STREAM_HEAD + ROLE, token("Hello"), STOP, USAGE, DONE, END] if path == REPLY else [completion("Hello")]
+    traced.running.provider.will(*script)
+    said = {**SAMPLED, "baggage": f"{SAMPLED['baggage']},strangler.role=primary"}
+
+    assert traced.running.post(path, headers=said).status_code == 200
+
+    assert traced.running.provider.asked[0].headers["baggage"] == "strangler.role=primary"
+
+
 def test_the_span_of_a_stream_lasts_as_long_as_the_stream(traced: Traced) -> None:
     gate = Gate()
     traced.running.provider.will(STREAM_HEAD + ROLE, token("Hello"), gate, STOP, USAGE, DONE, END)
