@@ -58,6 +58,13 @@ class Stack:
         expected = "identity" if stage == "extracted" else "legacy"
         self._wait(lambda: all(self._refused_by(kind) == expected for kind in ROUTES.values()), stage)
 
+    def take_over(self, stage: str, primary: str) -> None:
+        """As `move`, for a stage in which copies are made; `primary` is the upstream that answers in it."""
+        text = self.routes.read_text("utf-8")
+        self.routes.write_text(re.sub(r'(?m)^(stage\s*=\s*)"\w+"(?=\nsplit)', rf'\g<1>"{stage}"', text), "utf-8")
+        answering = "identity" if primary != "legacy" else "legacy"  # who refuses whoever is nobody
+        self._wait(lambda: all(self._refused_by(kind) == answering for kind in ROUTES.values()), stage)
+
     def pace(self, latency_seconds: float, tokens_per_second: float) -> None:
         """How long the provider takes to the first token, and from there on."""
         settings = {"latency_seconds": latency_seconds, "tokens_per_second": tokens_per_second}

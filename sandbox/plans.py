@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from .keys import Keys
 from .processes import Plan
@@ -12,6 +13,7 @@ from .provider import Settings
 
 HOST = "127.0.0.1"
 TRACES = "traces.jsonl"
+EVIDENCE = "evidence.db"
 LLM_NAMES = ("LLM_BASE_URL", "LLM_API_KEY", "LLM_MODEL", "LLM_EMBEDDING_MODEL", "LLM_DAILY_TOKENS")
 DAILY_TOKENS = 1_000_000_000  # per organisation: load is what the stage is for, and its tokens cost nothing
 SERVICE_ROLE = "assistant_service"
@@ -32,6 +34,7 @@ class Layout:
     settings: Settings  # of the simulated provider
     real_provider: bool  # LLM_BASE_URL names one; the simulated one is not started
     own_postgres: bool = False  # the database is a PostgreSQL that the stack starts
+    has_egress: bool = False  # the routes describe one: it is started, and both applications ask it
 
     def url(self, process: str) -> str:
         return f"http://{HOST}:{self.ports[process]}"
@@ -51,12 +54,24 @@ class Layout:
 
     @property
     def upstream_urls(self) -> dict[str, str]:
-        """The addresses under the names that routes.toml has for them."""
+        """The addresses under the names that routes.toml has for them, whether they are upstreams or tables."""
         return {
             "legacy": self.url("legacy"),
             "identity": self.url("identity"),
             "assistant": self.url("extracted"),
+            "egress": self.provider_url.removesuffix(urlsplit(self.provider_url).path),
+            "evidence": f"sqlite:///{self.data / EVIDENCE}",
         }
+
+    @property
+    def provider_url(self) -> str:
+        """The base URL of whoever speaks for the models."""
+        return os.environ["LLM_BASE_URL"] if self.real_provider else f"{self.url('provider')}/v1"
+
+    @property
+    def llm_base_url(self) -> str:
+        """What the applications take for the provider."""
+        return self.url("egress") + urlsplit(self.provider_url).path if self.has_egress else self.provider_url
 
 
 def provider_plan(layout: Layout) -> Plan:
@@ -68,6 +83,11 @@ def provider_plan(layout: Layout) -> Plan:
         *("--embedding-latency-seconds", str(settings.embedding_latency_seconds)),
     )
     return Plan("provider", command, {}, f"{layout.url('provider')}/v1/models")
+
+
+def egress_plan(layout: Layout) -> Plan:
+    command = _python("-m", "router", "egress", str(layout.routes_file), "--host", HOST)
+    return Plan("egress", (*command, "--port", str(layout.ports["egress"])), {}, f"{layout.llm_base_url}/models")
 
 
 def server_plans(layout: Layout) -> list[Plan]:
@@ -125,7 +145,7 @@ def manage(*arguments: str) -> tuple[str, ...]:
 
 def _common(layout: Layout) -> dict[str, str]:
     given = {name: os.environ[name] for name in LLM_NAMES if os.environ.get(name)}
-    provider = {} if layout.real_provider else {"LLM_BASE_URL": f"{layout.url('provider')}/v1"}
+    provider = {"LLM_BASE_URL": layout.llm_base_url}
     limit = {} if layout.real_provider else {"LLM_DAILY_TOKENS": str(DAILY_TOKENS)}
     return {"DATABASE_URL": layout.database_url, **limit, **given, **provider, **_traces(layout)}
 

@@ -39,6 +39,11 @@ def set_stage(file: Path, names: tuple[str, ...], stage: str, percent: float | N
     edit(file, move)
 
 
+def has_egress(file: Path) -> bool:
+    """Whether the file describes the face between the applications and their provider."""
+    return "egress" in _parsed(file, file.read_text("utf-8"))
+
+
 def edit(file: Path, change: Edit) -> None:
     before = file.read_text("utf-8")
     document = _parsed(file, before)
@@ -66,6 +71,9 @@ def _set_urls(document: Any, urls: Mapping[str, str]) -> None:
             document["upstreams"][name] = urls[name]
         else:
             upstream["url"] = urls[name]
+    for table, field in (("egress", "provider"), ("evidence", "url")):
+        if table in document and table in urls:
+            document[table][field] = urls[table]
 
 
 def _swap(file: Path, text: str) -> None:

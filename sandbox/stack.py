@@ -14,7 +14,7 @@ from typing import Any
 from . import routes_file
 from .database import postgres_plans, stamp_of
 from .keys import make_keys
-from .plans import TRACES, Layout, database_plans, jobs_plan, provider_plan, server_plans
+from .plans import TRACES, Layout, database_plans, egress_plan, jobs_plan, provider_plan, server_plans
 from .ports import check_free, ports_from
 from .processes import Plan, ProcessFailed, Running, Say, run_to_the_end, start, until_ready
 from .provider import Settings
@@ -125,6 +125,7 @@ async def _start_all(stack: Stack, options: Options, before: list[tuple[list[Pla
         await stack.start(server)
     layout = stack.layout
     provider = [] if layout.real_provider else [provider_plan(layout)]
+    provider += [egress_plan(layout)] if layout.has_egress else []
     kind = "given" if options.database_url else "postgres" if options.postgres else "sqlite"
     stamp_file = layout.data / f"{kind}.stamp"
     stamp = stamp_of(ROOT, options.database_url or kind, os.environ.get("LLM_BASE_URL", "sandbox"))
@@ -148,6 +149,8 @@ def _layout(options: Options, data: Path) -> tuple[Layout, list[tuple[list[Plan]
     ports = ports_from(options.port_base)
     unused = {"provider"} if real else set()
     unused |= set() if options.postgres else {"postgres"}
+    has_egress = routes_file.has_egress(options.routes or ROOT / "routes.toml")
+    unused |= set() if has_egress else {"egress"}
     check_free({name: port for name, port in ports.items() if name not in unused})
     before: list[tuple[list[Plan], Plan]] = []
     database_url = options.database_url or f"sqlite:///{data / 'helpdesk.sqlite3'}"
@@ -156,7 +159,7 @@ def _layout(options: Options, data: Path) -> tuple[Layout, list[tuple[list[Plan]
         before.append((preparing, server))
     routes = options.routes.resolve() if options.routes else data / "routes.toml"
     keys = make_keys(data)
-    layout = Layout(ROOT, data, ports, keys, database_url, routes, options.settings, real, options.postgres)
+    layout = Layout(ROOT, data, ports, keys, database_url, routes, options.settings, real, options.postgres, has_egress)
     if options.routes is None:
         routes_file.copy_with_urls(ROOT / "routes.toml", routes, layout.upstream_urls)
     else:

@@ -23,6 +23,7 @@ COLOURS = {
     "extracted": "magenta",
     "identity": "yellow",
     "jobs": "blue",
+    "egress": "bright_cyan",
     "provider": "bright_black",
     "postgres": "bright_blue",
 }

@@ -1,0 +1,72 @@
+"""While a route is shadowed, only the side that answers asks the provider, whichever it is and whatever is asked."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from contract_tests import database
+from contract_tests.caller import Agent
+from contract_tests.stack import Stack
+
+COPIED_SECONDS = 20
+ASKED = {
+    "summary": ("POST", "{ticket}/summary", b"{}"),
+    "reply": ("POST", "{ticket}/reply", b'{"tone": "brief"}'),
+    "triage": ("POST", "{ticket}/triage", b"{}"),
+    "search": ("GET", "/api/search?q=lamp", b""),
+    "ask": ("POST", "/api/ask", b'{"question": "How do I return a lamp?"}'),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shadowed(stack: Stack) -> Iterator[None]:
+    """Every route that has two sides may be copied, with the tape."""
+    stack.pace(latency_seconds=0.05, tokens_per_second=500)
+    before = stack.routes.read_text("utf-8")
+    text = re.sub(r"(?m)^shadow\s*=.*\n", "", before)
+    stack.routes.write_text(re.sub(r"(?m)^(split\s*=.*)$", r'\1\nshadow = { effects = "tape" }', text), "utf-8")
+    yield
+    stack.routes.write_text(before, "utf-8")
+
+
+@pytest.fixture(scope="module")
+def agent(stack: Stack) -> Iterator[Agent]:
+    with Agent(stack.router, "jonas") as agent:
+        yield agent
+
+
+@pytest.mark.parametrize(("stage", "primary"), [("shadow", "legacy"), ("reverse", "assistant")])
+@pytest.mark.parametrize("endpoint", ASKED)
+def test_a_copy_is_answered_from_the_tape(stack: Stack, agent: Agent, endpoint: str, stage: str, primary: str) -> None:
+    stack.take_over(stage, primary)
+    ticket = f"/api/tickets/{agent.get('/api/tickets?page_size=1')['results'][0]['id']}"
+    method, path, body = ASKED[endpoint]
+    stack.forget_calls()
+
+    answer = agent.ask(method, path.format(ticket=ticket), body)
+
+    assert answer.status == 200
+    calls = stack.calls()
+    exchange = calls[-1]["headers"]["traceparent"].split("-")[1]
+    assert copied(stack, exchange, len(calls)) == {("primary", "whole"): len(calls), ("shadow", "whole"): len(calls)}
+    assert stack.calls() == calls
+    assert all("baggage" not in call["headers"] for call in calls)
+
+
+def copied(stack: Stack, exchange: str, number: int) -> dict[tuple[str, str], int]:
+    """Roles and states of an exchange's calls on the tape, once the shadow has made as many as the primary."""
+    url = f"sqlite:///{stack.routes.with_name('evidence.db')}"
+    deadline = time.monotonic() + COPIED_SECONDS
+    while True:
+        rows = database.rows(url, "SELECT role, state FROM tape_calls WHERE exchange_id = ?", exchange)
+        found = Counter((role, state) for role, state in rows)
+        if found.total() == 2 * number and not any(state == "open" for _, state in found):
+            return dict(found)
+        if time.monotonic() > deadline:
+            return dict(found)
+        time.sleep(0.05)
