@@ -40,6 +40,8 @@ gone     = {{ url = "http://127.0.0.1:{gone}" }}
 sick     = {{ url = "http://127.0.0.1:{port}", chunked_requests = "stream" }}
 flapping = {{ url = "http://127.0.0.1:{port}", health = {{ every_seconds = 0.5, down_after = 2, up_after = 2 }} }}
 narrow   = {{ url = "http://127.0.0.1:{port}", connections = 2, waiting = 4, wait_seconds = 0.3 }}
+[evidence]
+url = "sqlite:///{folder}/evidence.db"
 {routes}
 """
 ROUTE = '[[routes]]\nname = "{name}"\npath = "/{name}"\nto = "{to}"\nstage = "{stage}"\n{rest}\n'
@@ -49,6 +51,7 @@ MOVED = [
     ("flap", "flapping", "extracted", "fallback = true"),
     ("hang", "sick", "legacy", "first_byte_seconds = 0.5"),
     ("busy", "narrow", "extracted", "total_seconds = 10"),
+    ("copied", "sick", "shadow", 'methods = ["POST"]\nshadow = { effects = "none" }'),
     ("split", "sick", "split", 'split = { percent = 50, by = "cookie:sessionid" }'),
 ]
 
@@ -74,7 +77,7 @@ class Router:
         self._gone = socket.socket()
         self._gone.bind(("127.0.0.1", 0))  # and never listens: nobody else gets this port, and whoever asks is refused
         routes = folder / "routes.toml"
-        routes.write_text(routes_toml(port, self._gone.getsockname()[1]), "utf-8")
+        routes.write_text(routes_toml(port, self._gone.getsockname()[1], folder), "utf-8")
         command = [sys.executable, "-m", "router", "serve", str(routes), "--port", "0", "--admin", "127.0.0.1:0"]
         self.process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)
         self.port = int(self._when(lambda: self._said(r"Serving \S+ on \S+:(\d+)")))
@@ -121,9 +124,9 @@ class Router:
         self._gone.close()
 
 
-def routes_toml(port: int, gone: int) -> str:
+def routes_toml(port: int, gone: int, folder: Path) -> str:
     routes = "".join(ROUTE.format(name=name, to=to, stage=stage, rest=rest) for name, to, stage, rest in MOVED)
-    return ROUTES.format(port=port, gone=gone, routes=routes)
+    return ROUTES.format(port=port, gone=gone, folder=folder, routes=routes)
 
 
 async def run(

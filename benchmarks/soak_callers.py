@@ -48,6 +48,7 @@ KINDS = {
     "read": Kind(600, _get("/ok"), body_bytes=2),
     "read of a split route": Kind(60, _get("/split"), body_bytes=2),
     "upload": Kind(50, _post("/echo", 20_000), body_bytes=5),
+    "upload that is copied": Kind(20, _post("/copied", 2000), body_bytes=4),
     "long upload": Kind(3, _post("/echo", 1_000_000), body_bytes=7),
     "chunked upload, held": Kind(20, _chunked("/echo", 20), body_bytes=5),
     "chunked upload, streamed": Kind(20, _chunked("/sick", 20), (200, 500)),

@@ -81,7 +81,7 @@ class Upstream(asyncio.Protocol):
             self._transport.close()
         elif path in LATER_SECONDS:
             self._loop.call_later(LATER_SECONDS[path], self._say, OK)
-        elif path == b"/echo":
+        elif path in (b"/echo", b"/copied"):
             count = b"%d" % self._body_bytes
             write(HEAD + b"content-length: %d\r\n\r\n" % len(count) + count)
         elif path == b"/stream":
