@@ -106,10 +106,16 @@ class Router:
             return str(answer.read())
         return ""
 
-    def sample(self, requests: int) -> Sample:
-        """Asking costs the router a connection and a task of its own, the same each time."""
+    def sample(self, requests: int) -> Sample | None:
+        """Asking costs the router a connection and a task of its own, the same each time.
+
+        None if the worker had no time to answer: on a busy machine that happens.
+        """
         with urllib.request.urlopen(f"http://127.0.0.1:{self._admin}/status", timeout=30) as answer:
-            (worker,) = json.load(answer)["workers"]
+            workers = json.load(answer)["workers"]
+        if not workers:
+            return None
+        (worker,) = workers
         process = psutil.Process(self.process.pid)
         pss = process.memory_full_info().pss // 1024
         return Sample(requests, pss, worker["process"]["tasks"], process.num_fds())
@@ -133,22 +139,30 @@ async def run(
     router: Router, count: int, callers: int, seed: int, every_seconds: float
 ) -> tuple[Soak, list[Sample], Sample, Sample]:
     """The soak, samples of it, and the router at rest before and after."""
-    before = await asyncio.to_thread(router.sample, 0)
+    before = await at_rest(router, 0, None)
     soak = Soak(router.port, count, seed)
     asking = asyncio.create_task(soak.run(callers))
     samples: list[Sample] = []
     while not asking.done():
         await asyncio.wait([asking], timeout=every_seconds)
-        if not asking.done():
-            samples.append(await asyncio.to_thread(router.sample, soak.done))
+        if not asking.done() and (sample := await asyncio.to_thread(router.sample, soak.done)):
+            samples.append(sample)
     await asking
+    return soak, samples, before, await at_rest(router, count, before)
+
+
+async def at_rest(router: Router, requests: int, before: Sample | None) -> Sample:
+    """The router without callers, when it has let go of what they cost it, or has had the time to."""
     deadline = time.monotonic() + REST_SECONDS
+    sample = None
     while time.monotonic() < deadline:
-        after = await asyncio.to_thread(router.sample, count)
-        if after.tasks <= before.tasks and after.descriptors <= before.descriptors:
+        sample = await asyncio.to_thread(router.sample, requests) or sample
+        if sample and (not before or (sample.tasks <= before.tasks and sample.descriptors <= before.descriptors)):
             break
         await asyncio.sleep(0.5)
-    return soak, samples, before, after
+    if sample is None:
+        raise SystemExit("The router does not say how it is.")
+    return sample
 
 
 def medians(samples: list[Sample], count: int, fifth: int) -> dict[str, float]:

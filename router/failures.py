@@ -28,9 +28,9 @@ def may_fall_back(route: Route, error: UpstreamError, *, is_safe: bool) -> bool:
 def failure_answer(
     error: ExchangeError, exchange_id: int, accept: bytes
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Status, headers and body. Browsers, which accept `text/html`, get a page."""
+    """Status, headers and body: a page for those who would rather have one, as browsers would, else JSON."""
     request_id = f"{exchange_id:032x}"
-    if b"text/html" in accept:
+    if prefers_page(accept):
         phrase = HTTPStatus(error.status).phrase
         page = _PAGE.format(
             status=error.status, phrase=phrase, sentence=html.escape(error.sentence), request_id=request_id
@@ -47,3 +47,21 @@ def failure_answer(
     if error.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
     return error.status, headers, body
+
+
+def prefers_page(accept: bytes) -> bool:
+    """Whether an Accept names `text/html`, and with no smaller weight than JSON (RFC 9110 §12.5.1)."""
+    page = _weight(accept, b"text/html")
+    return page > 0 and page >= _weight(accept, b"application/json")
+
+
+def _weight(accept: bytes, wanted: bytes) -> float:
+    for option in accept.lower().split(b","):
+        kind, *parameters = (part.strip() for part in option.split(b";"))
+        if kind == wanted:
+            weights = [each[2:] for each in parameters if each.startswith(b"q=")]
+            try:
+                return float(weights[0]) if weights else 1.0
+            except ValueError:
+                return 0.0
+    return 0.0

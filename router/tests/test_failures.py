@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from itertools import chain
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ..errors import AnswerTimeout
-from ..failures import failure_answer
+from .. import errors
+from ..errors import AnswerTimeout, CallerLeft, ExchangeError
+from ..failures import failure_answer, prefers_page
 from .conftest import Backend, Front
 from .wire import OK, Talk, always, caller, once, until, upstream
 
@@ -169,6 +175,55 @@ async def test_after_a_failure_the_callers_connection_is_still_good(front: Front
     router, _ = await front(once(b""))
     async with caller(router.port) as me:
         assert [(await me.ask(GET)).status for _ in range(3)] == [502, 502, 502]
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (b"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        (b"TEXT/HTML", True),
+        (b"application/json;q=0.5, text/html; charset=utf-8; q=0.5", True),
+        (b"application/json, text/html;q=0.9", False),
+        (b"text/html;q=0", False),
+        (b"text/html;q=much", False),
+        (b"*/*", False),
+        (b"", False),
+    ],
+)
+def test_a_page_is_for_those_who_would_rather_have_it(accept: bytes, expected: bool) -> None:
+    assert prefers_page(accept) is expected
+
+
+@given(st.binary())
+def test_whatever_an_accept_says_there_is_an_answer(accept: bytes) -> None:
+    status, headers, body = failure_answer(AnswerTimeout("x"), 7, accept)
+
+    assert status == 504
+    assert (b"content-length", b"%d" % len(body)) in headers
+
+
+def failures() -> list[type[ExchangeError]]:
+    """Everything that one request can fail with: the leaves of the tree."""
+
+    def leaves(kind: type[ExchangeError]) -> Iterator[type[ExchangeError]]:
+        kinds = kind.__subclasses__()
+        yield from chain.from_iterable(map(leaves, kinds)) if kinds else (kind,)
+
+    return list(leaves(ExchangeError))
+
+
+@pytest.mark.parametrize("kind", failures())
+def test_every_failure_stands_in_the_tree_with_its_status(kind: type[ExchangeError]) -> None:
+    tree = " ".join((errors.__doc__ or "").split())
+
+    assert kind is CallerLeft or re.search(rf"─ {kind.__name__}[ │]+{kind.status} ", tree)
+
+
+@pytest.mark.parametrize("kind", failures())
+def test_every_503_says_when_to_come_back(kind: type[ExchangeError]) -> None:
+    answer = dict(failure_answer(kind("x"), 7, b"")[1])
+
+    assert (b"retry-after" in answer) == (kind.status == 503)
 
 
 def test_a_sentence_in_a_page_is_escaped() -> None:
