@@ -20,7 +20,7 @@ from pydantic import (
 
 from . import paths
 from .evidence.gates import Gate
-from .evidence.rules import HEADERS, TEXTS, Pointer, Rule, Rules
+from .evidence.rules import HEADERS, TEXTS, HeaderName, Pointer, Rule, Rules
 from .limits import Deadlines, Health, OwnDeadlines, Trip
 from .limits import Settings as Settings
 
@@ -344,7 +344,7 @@ class Shadow(Settings):
         default=(), description='JSON pointers to what may differ, like "/generated_at"'
     )
     rules: tuple[Rule, ...] = Field(default=(), description="what else may differ, each with its reason")
-    headers: tuple[str, ...] = Field(default=HEADERS, description="the headers that are compared")
+    headers: tuple[HeaderName, ...] = Field(default=HEADERS, description="the headers that are compared")
     texts: tuple[Pointer, ...] = Field(
         default=TEXTS, description="JSON pointers to where events carry pieces of a longer text"
     )

@@ -74,6 +74,8 @@ def _why_inconclusive(
         return "the caller left"
     if has_failed(control) and not _was_given_a_failure(control):
         return "both failed" if has_failed(candidate) else "the control failed"
+    if not all(effect.is_whole for effect in (*control.effects, *candidate.effects)):
+        return "the recording of an outgoing call is incomplete"
     if any(one.kind is Kind.FAILED and one.candidate == "not on the tape" for one in differences):
         return "the tape has lost an answer"
     places = {one.place for one in differences}

@@ -100,6 +100,7 @@ def _regex(text: str) -> str:
     return text
 
 
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 At = Annotated[str, AfterValidator(_place)]
 Pointer = Annotated[str, AfterValidator(_pointer)]
 
@@ -152,7 +153,7 @@ class Rules(_Table):
 
     ignore: tuple[At, ...] = Field(default=(), description="places that may differ in any way, in short")
     rules: tuple[Rule, ...] = Field(default=(), description="what else may differ, with reasons")
-    headers: tuple[str, ...] = Field(
+    headers: tuple[HeaderName, ...] = Field(
         default=HEADERS, description="the headers that are compared; of cookies the names always are"
     )
     texts: tuple[Pointer, ...] = Field(
@@ -231,7 +232,7 @@ def rule_of(trees: Trees) -> Rule | None:
 
 
 def epoch(builds: Mapping[str, str], *fixed: BaseModel) -> str:
-    """Names what evidence was gathered under: each side's build, and the rules and gate that were fixed before.
+    """Names what evidence was gathered under: each side's build, and the rules that were fixed before.
     Evidence of different epochs is never added up."""
     told = [dict(builds), *(model.model_dump(mode="json") for model in fixed)]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

@@ -20,9 +20,10 @@ rate is p or more it is a non-negative supermartingale that begins at 1, so by V
 The average must be over one side of p only: over all rates, one hit at n = 1 would be evidence *against* p0 = 1 %
 that reads as `go`. The prior changes how soon an answer comes, not whether it may be trusted.
 
-Assumed: p0, α and the rules are fixed beforehand; one route, one build of each side, one set of rules (an epoch);
-given the past, each pair is a hit with a probability that stays on one side of p0. `go` must hold now: where later
-hits have weakened a proof, it is not used; that only makes it rarer. `no-go`, once proven, stays for the epoch.
+Assumed: α and the rules are fixed beforehand (p0 need not be: the bounds hold for every rate at once); one route, one
+build of each side, one set of rules (an epoch); given the past, a pair is a hit with a chance on one side of p0. `go`
+must hold now: where later hits have weakened a proof, it is not used; that only makes it rarer. `no-go`, once proven,
+stays for the epoch.
 
 Sources: J. Ville, Étude critique de la notion de collectif (1939); H. Robbins, Statistical methods related to the law
 of the iterated logarithm, Ann. Math. Statist. 41 (1970), for the mixture; S. R. Howard, A. Ramdas, J. McAuliffe and

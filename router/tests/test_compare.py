@@ -7,11 +7,13 @@ import zlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ..evidence.compare import compare
 from ..evidence.digests import Values
 from ..evidence.observations import Observation
-from ..evidence.rules import Rules
+from ..evidence.rules import Rule, Rules, parse_place
 from .observing import NO_RULES, answer, call, found, text
 
 PROMPT: dict[str, Any] = {
@@ -148,6 +150,28 @@ def test_an_answer_without_end_is_found_though_it_is_not_recorded_whole() -> Non
 
     assert found(answer({"a": 1}), endless) == [("body", "value")]
     assert found(answer(b"x" * 900), endless) == []
+
+
+CONTENT = st.binary(max_size=60) | st.sampled_from([b'{"a": [1, {"a": 2}]}', b'{"a": [1]}', b"data: a\n\n", b"a\nb"])
+TYPES = st.sampled_from(["application/json", "text/event-stream", "text/html", "image/png", "", "a;;b= /"])
+LINES = st.tuples(st.sampled_from([b"set-cookie", b"vary", b"location", b"content-encoding"]), st.binary(max_size=12))
+EFFECTS = st.lists(st.builds(call, CONTENT, st.text(max_size=4), method=st.text(max_size=3)), max_size=3)
+ANSWERS = st.builds(
+    lambda body, kind, lines, effects: answer(body, kind, headers=lines, effects=tuple(effects)),
+    CONTENT, TYPES, st.lists(LINES, max_size=3), EFFECTS,
+)  # fmt: skip
+SHOWN = Values(key=b"k", are_shown=True)
+
+
+@given(ANSWERS, ANSWERS)
+def test_whatever_comes_is_compared_without_fail_and_is_the_same_as_itself(
+    control: Observation, candidate: Observation
+) -> None:
+    rules = Rules(ignore=("/a/*/a", "event * x"), rules=(Rule(at="/a", unordered=True, reason="a test"),))
+
+    for difference in compare(control, candidate, rules, SHOWN):
+        assert parse_place(difference.place)
+    assert compare(control, control, rules, SHOWN) == ()
 
 
 def asked(*effects: Any) -> Observation:

@@ -95,6 +95,15 @@ def test_a_tape_that_has_lost_an_answer_says_nothing_about_the_candidate() -> No
     assert judge(asked, other).verdict is Verdict.MISMATCH
 
 
+@pytest.mark.parametrize("side", ["control", "candidate"])
+def test_a_call_that_is_not_recorded_whole_says_nothing(side: str) -> None:
+    whole, part = (answer({"a": is_whole}, effects=(call({}, is_whole=is_whole),)) for is_whole in (True, False))
+
+    comparison = judge(part, whole) if side == "control" else judge(whole, part)
+
+    assert comparison.reason == "the recording of an outgoing call is incomplete"
+
+
 def test_an_encoding_that_cannot_be_read_says_nothing_unless_the_bytes_are_equal() -> None:
     one, other = (answer(body, headers=[(b"content-encoding", b"br")]) for body in (b"\x01\x02", b"\x01\x03"))
 
