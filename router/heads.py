@@ -12,7 +12,9 @@ from .headers import Headers
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")  # RFC 3986 §3.2.2, no user
 _ABSOLUTE = re.compile(rb"https?://([^/?]*)(.*)", re.IGNORECASE)
-_LOOKED_AT = frozenset((b"host", b"expect", b"transfer-encoding"))
+_LENGTH_DIGITS = 18
+"""Of a Content-Length: more is no body but a way to make the router and an upstream count differently."""
+_LOOKED_AT = frozenset((b"host", b"expect", b"content-length", b"transfer-encoding"))
 
 
 class Refused(Exception):
@@ -59,6 +61,9 @@ def _looked_at(headers: Headers, *, is_old: bool) -> tuple[bytes | None, bool]:
             host = value
         elif name == b"expect":
             expects_continue = value.lower() == b"100-continue" and not is_old
+        elif name == b"content-length":
+            if len(value) > _LENGTH_DIGITS:
+                raise Refused(413)
         elif is_old:
             raise Refused(400)  # RFC 9112 §6.1
         elif value.lower() != b"chunked":
@@ -73,6 +78,11 @@ def _split(target: bytes) -> tuple[bytes, bytes]:
     if absolute is None or b"#" in target or not _HOST.fullmatch(absolute[1]):
         raise Refused(400)
     return absolute[1], absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
+
+
+def is_other_protocol(method: str, target: bytes, head: bytes | bytearray) -> bool:
+    """Whether it is a request of RTSP or ICE, which llhttp takes for one of HTTP with the same version."""
+    return re.search(rb"(?m)^%b +%b +(?:RTSP|ICE)/" % (method.encode(), re.escape(target)), head) is not None
 
 
 def is_websocket_offer(method: str, headers: Headers) -> bool:

@@ -22,7 +22,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from .asgi import Application, Asked, status_line
-from .heads import Refused, checked, is_websocket_offer
+from .heads import Refused, checked, is_other_protocol, is_websocket_offer
 from .proxy import CALLER, TARGET
 from .websocket import UPGRADE
 
@@ -87,6 +87,8 @@ class ServerProtocol(asyncio.Protocol):
         self._is_websocket = False
         self._is_offer = False
         self._silent_bytes = 0
+        self._fed = b""
+        self._begun = bytearray()  # of a head that did not come in one piece
         self._untaken = (0, 0.0)
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -228,6 +230,7 @@ class ServerProtocol(asyncio.Protocol):
             self._unread += data
             self.pace()
             return
+        self._fed = data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
@@ -240,6 +243,8 @@ class ServerProtocol(asyncio.Protocol):
             self._deadline = self._loop.time() + BODY_IDLE_SECONDS
         elif not self._is_reading_head:
             return
+        else:
+            self._begun += data
         self._silent_bytes += len(data)  # the parser shows a header or a trailer only when it is complete
         if self._silent_bytes > HEADER_BYTES:
             self._refuse(431)
@@ -281,6 +286,8 @@ class ServerProtocol(asyncio.Protocol):
         self._target = b""
         self._headers = []
         self._header_bytes = self._silent_bytes = 0
+        if self._begun:
+            self._begun.clear()
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -304,6 +311,11 @@ class ServerProtocol(asyncio.Protocol):
         if self._is_offer:
             return
         version = parser.get_http_version()
+        if self._begun or b"RTSP/" in self._fed or method == "SOURCE":
+            self._begun += self._fed
+            if is_other_protocol(method, self._target, self._begun):
+                self._refusal = 505
+                raise Refused(505)
         try:
             self._target, expects_continue = checked(method, self._target, version, self._headers)
         except Refused as refused:

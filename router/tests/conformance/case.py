@@ -59,11 +59,14 @@ class Case:
     scenario: Callable[[Bench], Awaitable[None]] | None = None
     is_deep: bool = False
     """Takes long: not part of a normal run."""
+    is_waiting: bool = False
+    """Does little but wait: such cases may run all at once."""
 
 
-def told(scenario: Callable[[Bench], Awaitable[None]], *, is_deep: bool = False) -> Case:
+def told(scenario: Callable[[Bench], Awaitable[None]], *, is_deep: bool = False, is_waiting: bool = False) -> Case:
     """A scenario whose name is its sentence."""
-    return Case(getattr(scenario, "__name__", "").replace("_", " "), scenario=scenario, is_deep=is_deep)
+    name = getattr(scenario, "__name__", "").replace("_", " ")
+    return Case(name, scenario=scenario, is_deep=is_deep, is_waiting=is_waiting)
 
 
 class Caller:
@@ -176,7 +179,8 @@ async def run(case: Case, origin: Origin, port: int, pids: Callable[[], list[int
         return f"{type(error).__name__}: {error}"
     finally:
         bench.close()
-        origin.asked.clear()
+        mine = bench.asked
+        origin.asked[:] = [each for each in origin.asked if each not in mine]
     return ""
 
 

@@ -18,7 +18,7 @@ def _heads() -> list[Case]:
     def target(what: str, target: bytes) -> Case:
         return bad(f"bad target: {what}", request(b"GET " + target + b" HTTP/1.1"))
 
-    def whole(what: str, sends: bytes, wants: Check) -> Case:
+    def whole(what: str, sends: bytes | tuple[bytes, ...], wants: Check) -> Case:
         return Case(what, sends, wants)
 
     passes = every(got(200), asked(1))
@@ -118,6 +118,17 @@ def _heads() -> list[Case]:
         *(
             bad(f"bad version: {what}", request(b"GET /CASE " + version), refused(400, 426, 501, 505))
             for what, version in versions.items()
+        ),
+        bad("bad version: SOURCE of ICE", request(b"SOURCE /CASE ICE/1.0"), refused(400, 405, 426, 501, 505)),
+        whole(
+            "bad version: RTSP in two pieces",
+            (b"GET /CASE RT", b"SP/1.1\r\nHost: h\r\n\r\n"),
+            refused(400, 426, 501, 505),
+        ),
+        whole(
+            "another protocol in a header's value is only a value",
+            (b"GET /CASE HTTP/1.1\r\nHo", b"st: h\r\nUser-Agent: a /CASE RTSP/1.0\r\n\r\n"),
+            passes,
         ),
         # No part of HTTP/1.1 any more; whoever still serves it closes after it.
         whole(

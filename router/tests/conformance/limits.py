@@ -176,7 +176,7 @@ CROWDS = [
 ]
 
 STALLS = [
-    told(each, is_deep=True)
+    told(each, is_deep=True, is_waiting=True)
     for each in (
         who_never_says_a_word_is_cut_off,
         a_head_that_stops_is_cut_off,

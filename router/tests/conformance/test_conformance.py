@@ -27,8 +27,6 @@ ABOUT_BODIES = ("Bodies", "Transfer codings", "Lengths", "Chunks")
 NOT_YET = {
     "trailers of an answer pass": "ASGI has no way to pass trailers on (README, what it does not do)",
     "early hints pass": "ASGI has no way to pass interim answers on (README, what it does not do)",
-    "bad length: larger than 63 bits": "llhttp counts to 64 bits, and the caller waits for the rest of such a body",
-    "bad version: RTSP": "llhttp reads RTSP/1.0 as HTTP/1.0",
 }
 """Cases that the router fails, and why; one that it does not fail any more fails here."""
 

@@ -10,7 +10,7 @@ Headers = list[tuple[bytes, bytes]]
 END = b"\r\n\r\n"
 
 
-@dataclass
+@dataclass(eq=False)
 class Message:
     """A head, and what followed it."""
 
