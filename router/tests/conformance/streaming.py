@@ -18,7 +18,7 @@ PIECE = bytes(65_536)
 MANY = 1_024
 """Pieces: more than all buffers on the way can hold (64 MiB)."""
 HUGE = 16 * MANY
-GROWTH_BYTES = 64 * 1024 * 1024
+GROWTH_BYTES = 32 * 1024 * 1024
 """So much more memory may a target use while a gigabyte waits in it for a slow reader."""
 
 
