@@ -16,7 +16,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from .access_log import AccessLog
-from .config import LEGACY, Config, Identity, Route
+from .config import LEGACY, Config, Identity, Route, Server
 from .errors import ConfigError, Problem
 from .identity import Exchange
 from .measurements import Measurements
@@ -187,8 +187,14 @@ def go_live(
         telemetry,
         trips_of(config.routes, telemetry.count, {} if before is None else before.trips),
         copier.under(config, secret),
-        Trust(config.server.trusted_proxies) if config.server.trusted_proxies else None,
+        _trust(config.server),
     )
+
+
+def _trust(server: Server) -> Trust | None:
+    if not (server.trusted_proxies or server.forwarded):
+        return None
+    return Trust(server.trusted_proxies, says_forwarded=server.forwarded)
 
 
 def identity_secret(identity: Identity | None, environ: Mapping[str, str]) -> bytes:

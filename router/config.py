@@ -114,6 +114,7 @@ class Server(Settings):
         description="say in X-Answered-By which upstream answered: never, always, or to requests that have the header",
     )
     access_log: bool = Field(default=False, description="a line of JSON on standard output for each exchange")
+    forwarded: bool = Field(default=False, description="say about the caller in Forwarded (RFC 7239) as well")
     trusted_proxies: Annotated[list[str], AfterValidator(_networks)] = Field(
         default=[], description="the addresses or networks whose X-Forwarded-For, -Proto and -Host are believed"
     )

@@ -46,12 +46,13 @@ class Reload:
                 continue
             self._seen, self._is_asked = mark, False
             try:
-                self._take_over(await asyncio.to_thread(load, self._file), anew)
+                config = await asyncio.to_thread(load, self._file)
+                self._take_over(config, anew)
             except ConfigError as error:
                 self.say(error)
             else:
                 self.problem = ""
-                _log.info("Took over %s", self._file)
+                _log.info("Took over %s, table %s", self._file, config.digest)
 
 
 def _mark(file: Path) -> tuple[int, int, int] | None:

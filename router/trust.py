@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from .headers import FORWARDED, Headers, first
+from .headers import FORWARDED, Headers, first, forwarded_of
 
 REMEMBERED = 4096
 """So many addresses are not looked up twice."""
@@ -21,15 +21,22 @@ REMEMBERED = 4096
 class Trust:
     """`believe` goes before everything else that looks at a request."""
 
-    def __init__(self, networks: Sequence[str]) -> None:
+    def __init__(self, networks: Sequence[str], *, says_forwarded: bool = False) -> None:
+        """`says_forwarded`: upstreams get `Forwarded` (RFC 7239) as well."""
+        self._says_forwarded = says_forwarded
         self._networks = [ip_network(network, strict=False) for network in networks]
         self.is_trusted = lru_cache(REMEMBERED)(self._looked_up)
 
     def believe(self, scope: MutableMapping[str, Any]) -> None:
         """If it comes from a trusted proxy, make the scope say of the caller what that proxy says."""
         peer = scope["client"][0] if scope["client"] else ""
-        if not self.is_trusted(peer):
-            return
+        if self.is_trusted(peer):
+            self._take_over(scope, peer)
+        if self._says_forwarded:
+            said = forwarded_of(scope)
+            scope[FORWARDED] = [*said, (b"forwarded", _rfc7239(*(value for _, value in said)))]
+
+    def _take_over(self, scope: MutableMapping[str, Any], peer: str) -> None:
         headers: Headers = scope["headers"]
         chain = [*_listed(headers, b"x-forwarded-for"), peer.encode()]
         schemes, hosts = _listed(headers, b"x-forwarded-proto"), _listed(headers, b"x-forwarded-host")
@@ -61,6 +68,18 @@ class Trust:
             return False
         plain = getattr(found, "ipv4_mapped", None) or found
         return any(plain in network for network in self._networks)
+
+
+def _rfc7239(chain: bytes, scheme: bytes, host: bytes) -> bytes:
+    """The same in one header. What is no address becomes `unknown` (§6.2), IPv6 is put in brackets and quotes (§6)."""
+    elements = []
+    for said in chain.split(b", "):
+        address = _plain(said) or "unknown"
+        elements.append(b"for=" + (f'"[{address}]"' if ":" in address else address).encode())
+    if host:
+        elements[0] += b';host="%b"' % host.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+    elements[0] += b";proto=" + scheme
+    return b", ".join(elements)
 
 
 def _listed(headers: Headers, wanted: bytes) -> list[bytes]:

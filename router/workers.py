@@ -58,9 +58,14 @@ class Workers:
                 target=self._target, args=(number, self._listener), name=f"worker {number}"
             )
             self._began[number] = now
+            try:
+                process.start()
+            except (OSError, ValueError):
+                if self._stops_at is None:
+                    raise
+                return  # the signal came just before, and the listener is closed
             self._processes[number] = process
-            process.start()
-            if self._stops_at is not None:  # the signal came while it was started
+            if self._stops_at is not None:  # the signal came just now
                 process.terminate()
 
     def _bury(self) -> None:

@@ -221,3 +221,20 @@ async def test_a_change_that_names_an_unusable_file_leaves_everything_as_it_was(
             await until(lambda: "The routes stay as they were" in caplog.text)
             assert router.live is before
             assert (await router.ask(GET)).status == 200
+
+
+async def test_a_new_authority_in_the_same_file_is_believed_when_the_router_is_asked_to_read_again(
+    tmp_path: Path, ours: Authority
+) -> None:
+    others = Authority(tmp_path, "others")
+    async with upstream(always(OK), tls=server(others.certificate("app", LOOPBACK))) as legacy:
+        file = routes_file(tmp_path, f'[upstreams.legacy]\nurl = "{legacy.url}"\ntls = {{ ca = "{ours.file}" }}')
+        async with serving(file) as router:
+            before = router.live
+            assert (await router.ask(GET)).status == 502
+
+            ours.file.write_bytes(others.file.read_bytes())
+            router.app.reload.ask()
+
+            await until(lambda: router.live is not before)
+            assert (await router.ask(GET)).status == 200

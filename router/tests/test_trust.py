@@ -112,3 +112,29 @@ async def test_a_split_by_address_goes_by_the_caller_behind_the_proxy(tmp_path: 
 
         assert len(sides[1]) > 5
         assert not sides[0] & sides[1]
+
+
+@pytest.mark.parametrize(
+    ("peer", "chain", "said"),
+    [
+        ("203.0.113.9", b"6.6.6.6", b'for=203.0.113.9;host="inside";proto=http'),
+        ("2001:db8::1", b"", b'for="[2001:db8::1]";host="inside";proto=http'),
+        ("10.0.0.7", b"1.1.1.1, x y", b'for=1.1.1.1;host="inside";proto=http, for=unknown, for=10.0.0.7'),
+        ("", b"", b'for=unknown;host="inside";proto=http'),
+    ],
+)
+def test_forwarded_says_the_same_in_one_header(peer: str, chain: bytes, said: bytes) -> None:
+    request = scope(peer, (b"x-forwarded-for", chain), (b"forwarded", b"for=6.6.6.6"))
+
+    Trust(["10.0.0.0/8"], says_forwarded=True).believe(request)
+
+    assert dict(forwarded_of(request))[b"forwarded"] == said
+
+
+@pytest.mark.anyio
+async def test_forwarded_reaches_the_upstream_if_it_is_switched_on(front: Front) -> None:
+    router, legacy = await front(always(OK), rest="[server]\nforwarded = true")
+
+    await router.ask(b"GET / HTTP/1.1\r\nHost: h\r\nForwarded: for=6.6.6.6\r\n\r\n")
+
+    assert legacy.asked[0].values(b"forwarded") == [b'for=127.0.0.1;host="h";proto=http']
