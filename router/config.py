@@ -171,6 +171,7 @@ class Upstream(Settings):
     retries: float = Field(
         default=0.2, ge=0, le=1, description="the share of requests that may be tried again, beside the first few"
     )
+    build: str = Field(default="", description="what is deployed there; evidence of another build begins anew")
     health: Health | None = Field(default=None, description="how it is asked whether it is well; not, if left out")
 
     @model_validator(mode="after")
@@ -343,6 +344,13 @@ class Shadow(Settings):
     )
     ignore: Annotated[tuple[str, ...], AfterValidator(_pointers)] = Field(
         default=(), description='JSON pointers to what may differ, like "/generated_at"'
+    )
+    twice_percent: float = Field(
+        default=5,
+        ge=0,
+        le=100,
+        description="of the reads that are copied, the share for which control is asked once more, to learn where it "
+        "differs from itself",
     )
     rules: tuple[Rule, ...] = Field(default=(), description="what else may differ, each with its reason")
     headers: tuple[HeaderName, ...] = Field(default=HEADERS, description="the headers that are compared")

@@ -22,6 +22,8 @@ PRIMARY = (BAGGAGE, b"strangler.role=primary")
 """Of a request that will be copied: what its upstream asks of others goes on the tape."""
 SHADOW = (BAGGAGE, b"strangler.role=shadow")
 """Of a copy: its upstream keeps nothing, and what it asks of others is answered from the tape."""
+LIVE_SHADOW = (BAGGAGE, b"strangler.role=shadow,strangler.effects=live")
+"""Of a copy that may ask others, within the egress's budget."""
 
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade")

@@ -138,6 +138,7 @@ class _Reading:
         if route.stage == "split" and route.split is NOBODY:
             self.add(f"{place}, split", 'stage split needs it: split = { percent = 10, by = "cookie:sessionid" }')
         self.check_shadow(route, place)
+        self.check_egress(route, place)
         for other in earlier:
             if other.name == route.name:
                 self.add(f"{place}, name", "is taken by an earlier route: every route needs its own")
@@ -147,6 +148,15 @@ class _Reading:
                     f'is hidden by "{other.name}", which comes first: put this route before it',
                 )
         return _filled_in(route)
+
+    def check_egress(self, route: Route, place: str) -> None:
+        """Without the egress nobody would stop a copy's calls."""
+        if route.stage in COPYING and route.shadow.effects in ("tape", "live") and "egress" not in self.raw:
+            self.add(
+                f"{place}, shadow.effects",
+                f'"{route.shadow.effects}" needs the egress between the applications and their provider: '
+                '[egress] provider = "http://…"',
+            )
 
     def check_shadow(self, route: Route, place: str) -> None:
         """A stage with copies says what a copy may do, unless all that is copied is a read by its method."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable
-from time import perf_counter
+from time import perf_counter, time
 from typing import NamedTuple
 
 from ..config import Config, Upstream
 from ..errors import AnswerTimeout, ExchangeError
 from ..evidence.observations import Observation, Piece
-from ..headers import IDENTITY, SHADOW, TRACEPARENT, Headers, request_head
+from ..headers import IDENTITY, LIVE_SHADOW, SHADOW, TRACEPARENT, Headers, request_head
 from ..identity import Exchange, Refusal
 from ..upstream import Pool, Request
 from .recording import PIECE_BYTES, has_body
@@ -56,26 +56,35 @@ class Side(NamedTuple):
     """Where a token for it comes from, if its requests carry one."""
 
 
-async def ask(copy: Copy, upstream: str, side: Side, body_bytes: int, deadline: float) -> Observation:
+class Answered(NamedTuple):
+    """What an upstream said, and when it was asked, in seconds since 1970."""
+
+    observation: Observation
+    sent_at: float
+
+
+async def ask(
+    copy: Copy, upstream: str, side: Side, body_bytes: int, deadline: float, *, is_live: bool = False
+) -> Answered:
     """What this upstream says to the copied request; an answer that is too long is cut off, one too late ended.
 
     `deadline` is on the loop's clock.
     """
-    ours: Ours = [*copy.forwarded, SHADOW, (TRACEPARENT, _traceparent(copy))]
+    ours: Ours = [*copy.forwarded, LIVE_SHADOW if is_live else SHADOW, (TRACEPARENT, _traceparent(copy))]
     seen = _Seen(upstream)
     try:
         async with asyncio.timeout_at(deadline):
             if side.identity is not None:
                 who = await side.identity.ask(copy.method, copy.headers, upstream, ours)
                 if isinstance(who, Refusal):
-                    return Observation(upstream, who.status, tuple(who.headers), who.body)
+                    return Answered(Observation(upstream, who.status, tuple(who.headers), who.body), seen.sent_at)
                 ours.append((IDENTITY, who.value))
             await _sent(copy, side.pool, ours, body_bytes, seen)
     except TimeoutError:
-        return seen.observation(AnswerTimeout.__name__)
+        return seen.answered(AnswerTimeout.__name__)
     except ExchangeError as error:
-        return seen.observation(type(error).__name__)
-    return seen.observation("")
+        return seen.answered(type(error).__name__)
+    return seen.answered("")
 
 
 async def _sent(copy: Copy, pool: Pool, ours: Ours, body_bytes: int, seen: _Seen) -> None:
@@ -83,7 +92,7 @@ async def _sent(copy: Copy, pool: Pool, ours: Ours, body_bytes: int, seen: _Seen
     head = request_head(copy.method, copy.target, copy.headers, length=length, ours=ours)
     request = Request(head + copy.body, copy.method == "HEAD", is_replayable=False)
     connection = await pool.connect(request)
-    seen.began = perf_counter()
+    seen.begins()
     try:
         connection = await pool.answered(connection, request)
         seen.status, seen.headers = connection.status, tuple(connection.headers)
@@ -99,7 +108,7 @@ class _Seen:
     """An answer, as far as it has come."""
 
     def __init__(self, upstream: str) -> None:
-        self.began = perf_counter()
+        self.begins()
         self.status = 0
         self.headers: tuple[tuple[bytes, bytes], ...] = ()
         self._upstream = upstream
@@ -109,28 +118,31 @@ class _Seen:
         self._bytes = 0
         self._is_cut_off = False
 
+    def begins(self) -> None:
+        self.began, self.sent_at = perf_counter(), time()
+
     def takes(self, chunk: bytes, body_bytes: int) -> bool:
         """False once it is longer than what may be kept."""
         self.ends()
-        self._bytes += len(chunk)
-        if self._bytes > body_bytes or len(self._chunks) * PIECE_BYTES > 3 * body_bytes:
-            self._is_cut_off = True
-            return False
-        self._chunks.append(chunk)
+        kept = chunk[: body_bytes - self._bytes]
+        self._is_cut_off = len(kept) < len(chunk) or len(self._chunks) * PIECE_BYTES > 3 * body_bytes
+        self._bytes += len(kept)
+        self._chunks.append(kept)
         self._pieces.append(Piece(self._seconds, self._bytes))
-        return True
+        return not self._is_cut_off
 
     def ends(self) -> None:
         self._seconds = perf_counter() - self.began
 
-    def observation(self, error: str) -> Observation:
+    def answered(self, error: str) -> Answered:
         if error:
             self.ends()
         body = b"".join(self._chunks)
         pieces = tuple(self._pieces)
-        return Observation(
+        observation = Observation(
             self._upstream, self.status, self.headers, body, pieces, self._seconds, error, self._is_cut_off
         )
+        return Answered(observation, self.sent_at)
 
 
 def _traceparent(copy: Copy) -> bytes:

@@ -126,6 +126,7 @@ class Shadowing:
                 headers,
                 recording.body,
                 recording.observation(decision.primary),
+                recording.sent_at,
             )
             copier.offer(copy, recording.size)
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from .words import Copy, Frames, Outcome, Setup, framed
+from .words import GATHER_SECONDS, Copy, Frames, Outcome, Setup, framed
 
-PATIENCE_SECONDS = 10.0
-"""So long a process that was asked to end may take; longer than `worker.DRAIN_SECONDS`."""
+PATIENCE_SECONDS = 15.0
+"""So long a process that was asked to end may take; longer than copies and the database have (`worker.py`)."""
 
 
 class Process(asyncio.Protocol):
@@ -43,16 +43,21 @@ class Process(asyncio.Protocol):
         await self._loop.create_unix_connection(lambda: self, sock=sock)
 
     def send(self, word: Setup | Copy) -> None:
-        if self._transport is None:
-            self._unsent.append(framed(word))
-        else:
-            self._transport.write(framed(word))
+        self._unsent.append(framed(word))
+        if len(self._unsent) == 1:
+            self._loop.call_later(GATHER_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        if self._transport is not None:
+            self._transport.writelines(self._unsent)
+            self._unsent = []
 
     def kill(self) -> None:
         self._process.kill()
 
     async def close(self) -> None:
         await self._connecting
+        self._flush()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write_eof()
         try:
@@ -66,8 +71,7 @@ class Process(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.writelines(self._unsent)
-        self._unsent = []
+        self._flush()
 
     def data_received(self, data: bytes) -> None:
         self._frames.feed(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 from ..errors import ExchangeError, UpstreamError
@@ -45,7 +45,7 @@ class Recording:
         self._dropped = ""
         self._is_request_whole = not has_body(request)
         self._is_answer_whole = False
-        self._began = perf_counter()
+        self._begin()
         self._seconds = 0.0
         self._request: list[bytes] = []
         self._answer: list[bytes] = []
@@ -69,10 +69,13 @@ class Recording:
                 self._keep(self._request, body, self._request_bytes)
                 if not message.get("more_body"):
                     self._is_request_whole = True
-                    self._began = perf_counter()  # an answer's time counts from the last of its request
+                    self._begin()  # an answer's time counts from the last of its request
             return message
 
         return heard
+
+    def _begin(self) -> None:
+        self._began, self.sent_at = perf_counter(), time()
 
     def sees(self, send: Send) -> Send:
         """The same, with the answer kept."""

@@ -14,6 +14,8 @@ from ..evidence.observations import Observation
 from ..headers import Headers
 
 _LENGTH_BYTES = 4
+GATHER_SECONDS = 0.02
+"""So long words wait for others, to be sent together: each write wakes the other process up."""
 KEPT_SETUPS = 16
 """Of so many past routes.toml the copies are still made as they were to be."""
 
@@ -45,6 +47,8 @@ class Copy(NamedTuple):
     """As the caller sent them."""
     body: bytes
     control: Observation
+    sent_at: float
+    """When the original was, in seconds since 1970."""
 
 
 class Outcome(NamedTuple):

@@ -8,20 +8,24 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..evidence.database import open_engine
+from ..evidence.observations import Comparison
+from ..evidence.reading import latest
 from ..shadow import RouteCounts
 from ..shadow.words import Copy, Outcome, Setup
 from ..shadow.worker import Worker
 from .serving import Serving, routes_file, serving
 from .wire import Script, Upstream, upstream
 
-ROUTE = 'stage = "shadow"\nshadow = { effects = "none" }'
+QUIET = 'shadow = { effects = "none", twice_percent = 0 }'
+ROUTE = f'stage = "shadow"\n{QUIET}'
 
 
 class Nearby:
     """Stands for the shadow process: the same worker, without the process."""
 
     def __init__(self, hear: Callable[[Outcome], None], gone: Callable[[], None]) -> None:
-        self.worker = Worker(hear)
+        self.worker = Worker(hear, b"key")
         self.gone = gone
         self.copies: list[Copy] = []
 
@@ -82,10 +86,20 @@ async def both(
     async with upstream(legacy) as left, upstream(service) as right:
         text = (
             f'upstreams = {{ legacy = "{left.url}", service = "{right.url}" }}\n{settings}\n'
+            f'[evidence]\nurl = "sqlite:///{folder}/evidence.db"\n'
             f'[[routes]]\nname = "r"\npath = "/{{rest:path}}"\nto = "service"\n{route}\n'
         )
         async with serving(routes_file(folder, text), environ, start=start) as router:
             yield Both(router, left, right, links)
+
+
+def kept(both: Both) -> list[Comparison]:
+    """The comparisons in the database, the latest first."""
+    kept = both.links[-1].worker._kept
+    assert kept is not None
+    assert kept.store.flush()
+    engine = open_engine(kept.evidence.url, writes=False)
+    return latest(engine, "r")
 
 
 async def settled(both: Both) -> None:

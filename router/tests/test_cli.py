@@ -25,6 +25,8 @@ PACKAGE = __package__.rpartition(".")[0] if __package__ else "router"
 ROOT = Path(__file__).parents[2]
 ROUTES = """
 upstreams = { legacy = "http://127.0.0.1:8001", assistant = "http://127.0.0.1:8002" }
+[egress]
+provider = "http://127.0.0.1:8020"
 [[routes]]
 name = "reply"
 path = "/api/tickets/{id}/reply"

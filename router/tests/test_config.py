@@ -38,6 +38,7 @@ MODELS: list[type[BaseModel]] = [
 LOOKS = 'must look like "http://127.0.0.1:8001", or https, or "unix:/app.sock"'
 README = Path(__file__).parents[1] / "README.md"
 HEAD = 'upstreams = { legacy = "http://127.0.0.1:1", assistant = "http://127.0.0.1:2" }\n'
+EGRESS = '[egress]\nprovider = "http://127.0.0.1:8020"\n'
 ROUTE = '[[routes]]\nname = "a"\npath = "/a"\nstage = "legacy"\n'
 
 
@@ -119,13 +120,24 @@ def test_where_copies_are_made_a_route_declares_their_effects_unless_all_are_rea
 ) -> None:
     route = ROUTE.replace('"legacy"', f'"{stage}"')
     split = 'split = { percent = 1, by = "address" }\n'
-    text = f"{HEAD}{route}methods = {methods}\n{split}shadow = {shadow}\n"
+    text = f"{HEAD}{route}methods = {methods}\n{split}shadow = {shadow}\n{EGRESS}"
 
     if is_right:
         assert len(parse(text).routes) == 1
     else:
         (problem,) = problems(text)
         assert problem.startswith('routes[0] "a", shadow.effects: say what a copy causes')
+
+
+@pytest.mark.parametrize("effects", ["tape", "live"])
+def test_copies_whose_calls_are_to_be_caught_need_the_egress(effects: str) -> None:
+    text = HEAD + ROUTE.replace("legacy", "shadow") + f'shadow = {{ effects = "{effects}" }}\n'
+
+    (problem,) = problems(text)
+
+    assert problem.startswith(f'routes[0] "a", shadow.effects: "{effects}" needs the egress')
+    assert len(parse(text + EGRESS).routes) == 1
+    assert len(parse(text.replace('stage = "shadow"', 'stage = "legacy"')).routes) == 1
 
 
 def test_a_split_needs_no_shadow() -> None:
@@ -199,7 +211,7 @@ def test_a_wrong_table_is_named_with_its_cure(text: str, expected: str) -> None:
                 'upstreams.legacy, conections: there is no such field. Did you mean "connections"? Known are: '
                 "url, tls, identity, chunked_requests, connections, waiting, wait_seconds, connect_seconds, "
                 "first_byte_seconds, idle_seconds, "
-                "total_seconds, websocket_idle_seconds, keep_seconds, retries, health"
+                "total_seconds, websocket_idle_seconds, keep_seconds, retries, build, health"
             ),
         ),
         (
@@ -288,7 +300,7 @@ def test_a_wrong_identity_table_is_named_with_its_cure(line: str, expected: str)
         (("stage", 'shadow = { effects = "tap" }\nstage'), '"tap" is none of none, tape, live. Did you mean "tape"?'),
         (("stage", "shadow = { percent = 101 }\nstage"), "shadow.percent: must be less than or equal to"),
         (("stage", 'shadow = { by = "cookie" }\nstage'), 'shadow.by: must be "cookie:NAME", "header:NAME" or'),
-        (("stage", "shadow = { ignore = ['a'] }\nstage"), '"a" is no JSON pointer (RFC 6901): write "/a"'),
+        (("stage", "shadow = { ignore = ['a'] }\nstage"), '"a" is no place: write a JSON pointer like'),
         (("stage", "shadow = { ignored = [] }\nstage"), 'there is no such field. Did you mean "ignore"?'),
         (("stage", "shadow = 3\nstage"), 'routes[0] "a", shadow: must be a table'),
         (('name = "a"\n', ""), "routes[0], name: is missing: small letters, digits and dashes"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .shadowing import both, settled
+from .shadowing import QUIET, both, settled
 from .wire import OK, Talk, always, caller, until
 
 pytestmark = pytest.mark.anyio
@@ -16,8 +16,8 @@ GET = b"GET /a?b=%2F HTTP/1.1\r\nHost: h\r\nCookie: sessionid=s\r\nX-Odd: \xe9\r
 POST = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
 CHUNKED = b"POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"
 PRIMARY, SHADOW = b"strangler.role=primary", b"strangler.role=shadow"
-REVERSE = 'stage = "reverse"\nshadow = { effects = "none" }'
-SPLIT = 'stage = "split"\nsplit = { percent = 50, by = "header:X-Caller" }\nshadow = { effects = "none" }'
+REVERSE = f'stage = "reverse"\n{QUIET}'
+SPLIT = f'stage = "split"\nsplit = {{ percent = 50, by = "header:X-Caller" }}\n{QUIET}'
 
 
 async def test_a_copy_is_the_same_request_byte_for_byte(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ async def test_a_reload_swaps_the_settings_and_a_request_keeps_those_it_began_wi
         before = all_.router.live
         await me.send(GET)
         await until(lambda: all_.legacy.asked)
-        file.write_text(file.read_text().replace('"none" }', '"none", percent = 0 }'))
+        file.write_text(file.read_text().replace('"none",', '"none", percent = 0,'))
         await until(lambda: all_.router.live is not before)
         last.set()
         await me.answer()
@@ -175,7 +175,7 @@ async def test_a_reload_swaps_the_settings_and_a_request_keeps_those_it_began_wi
 
 
 async def test_without_a_route_that_copies_there_is_no_shadow_process(tmp_path: Path) -> None:
-    async with both(tmp_path, always(OK), always(OK), route='stage = "legacy"\nshadow = { effects = "none" }') as all_:
+    async with both(tmp_path, always(OK), always(OK), route=f'stage = "legacy"\n{QUIET}') as all_:
         await all_.router.ask(GET)
         assert all_.links == []
 

@@ -12,7 +12,7 @@ import pytest
 from ..shadow import copier
 from .serving import Serving, routes_file, serving
 from .test_cli import port_in, served
-from .wire import OK, always, caller, until, upstream
+from .wire import OK, Upstream, always, caller, until, upstream
 
 pytestmark = [
     pytest.mark.anyio,
@@ -21,14 +21,20 @@ pytestmark = [
 
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 ROUTES = """
-upstreams = {{ legacy = "{}", service = "{}" }}
+upstreams = {{ legacy = "{legacy}", service = "{service}" }}
+[evidence]
+url = "sqlite:///{folder}/evidence.db"
 [[routes]]
 name = "r"
 path = "/{{rest:path}}"
 to = "service"
 stage = "shadow"
-shadow = {{ effects = "none" }}
+shadow = {{ effects = "none", twice_percent = 0 }}
 """
+
+
+def routes(folder: Path, legacy: Upstream, service: Upstream, rest: str = "") -> Path:
+    return routes_file(folder, ROUTES.format(legacy=legacy.url, service=service.url, folder=folder) + rest)
 
 
 def children(parent: int) -> list[int]:
@@ -56,7 +62,7 @@ async def test_copies_are_made_in_a_process_that_lets_callers_go_first(tmp_path:
     async with (
         upstream(always(OK)) as legacy,
         upstream(always(OK)) as service,
-        serving(routes_file(tmp_path, ROUTES.format(legacy.url, service.url))) as router,
+        serving(routes(tmp_path, legacy, service)) as router,
     ):
         for _ in range(20):
             await router.ask(GET)
@@ -76,7 +82,7 @@ async def test_a_shadow_process_that_dies_costs_its_copies_and_is_replaced(
     async with (
         upstream(always(OK)) as legacy,
         upstream(always(OK)) as service,
-        serving(routes_file(tmp_path, ROUTES.format(legacy.url, service.url))) as router,
+        serving(routes(tmp_path, legacy, service)) as router,
     ):
         await router.ask(GET)
         await until(lambda: sent(router) == 1, seconds=20)
@@ -94,7 +100,7 @@ async def test_a_shadow_process_that_dies_costs_its_copies_and_is_replaced(
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_the_shadow_process_ends_with_its_parent_however_that_ends(tmp_path: Path, how: signal.Signals) -> None:
     async with upstream(always(OK)) as legacy, upstream(always(OK)) as service:
-        file = routes_file(tmp_path, ROUTES.format(legacy.url, service.url))
+        file = routes(tmp_path, legacy, service)
         with served(file) as (process, log):
             async with caller(await port_in(log)) as me:
                 await me.ask(GET)

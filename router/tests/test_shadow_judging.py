@@ -1,0 +1,295 @@
+"""What becomes of a copy's answer: it is judged against the caller's and kept; reads get a second opinion."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from ..evidence.observations import Kind, Verdict
+from ..proxy import Live
+from .serving import Serving
+from .shadowing import both, kept, settled
+from .wire import OK, Script, Talk, always, until
+
+pytestmark = pytest.mark.anyio
+
+GET = b"GET / HTTP/1.1\r\nHost: h\r\nCookie: sessionid=s\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
+
+
+def json(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
+    lines = [b"HTTP/1.1 " + status, b"content-type: application/json", b"content-length: %d" % len(body), *headers]
+    return b"\r\n".join([*lines, b"", b""]) + body
+
+
+def in_turn(*answers: bytes) -> Script:
+    """One answer after the other, on whatever connection; the last again and again."""
+    left = list(answers)
+
+    async def talk(talk: Talk) -> None:
+        while await talk.request() is not None:
+            await talk.send(left.pop(0) if len(left) > 1 else left[0])
+
+    return talk
+
+
+async def test_two_answers_that_say_the_same_match(tmp_path: Path) -> None:
+    one, other = json(b'{"a": 1, "b": 2}'), json(b'{"b":2,"a":1}')
+    async with both(tmp_path, always(one), always(other)) as all_:
+        await all_.router.ask(GET)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    assert all_.counts.matched == 1
+    assert comparison.verdict is Verdict.MATCH
+    assert (comparison.route, comparison.stage) == ("r", "shadow")
+    assert (comparison.control, comparison.candidate) == ("legacy", "service")
+    assert comparison.exchange_id.encode() in all_.service.asked[0].values(b"traceparent")[0]
+    assert 0 < comparison.candidate_seconds < 5
+
+
+async def test_a_mismatch_is_kept_by_its_place(tmp_path: Path) -> None:
+    async with both(tmp_path, always(json(b'{"a": 1}')), always(json(b'{"a": 2}'))) as all_:
+        await all_.router.ask(GET)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    (difference,) = comparison.differences
+    assert all_.counts.mismatched == 1
+    assert (difference.place, difference.kind) == ("body /a", Kind.VALUE)
+    assert difference.control != difference.candidate
+    assert len(difference.control) == 16
+
+
+async def test_a_mismatch_of_a_read_is_asked_again_on_both_sides_before_it_counts(tmp_path: Path) -> None:
+    old, new = json(b'{"a": 1}'), json(b'{"a": 2}')
+    async with both(tmp_path, in_turn(old, new), always(new)) as all_:
+        await all_.router.ask(GET)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    assert comparison.reason.startswith("the state moved")
+    assert [asked.values(b"baggage") for asked in all_.legacy.asked] == [
+        [b"strangler.role=primary"],
+        [b"strangler.role=shadow"],
+    ]
+    assert len(all_.service.asked) == 2
+
+
+async def test_a_mismatch_of_what_may_write_is_not_asked_again(tmp_path: Path) -> None:
+    route = 'stage = "shadow"\nshadow = { effects = "tape" }'
+    settings = '[egress]\nprovider = "http://127.0.0.1:1"'
+    said = json(b'{"a": 2}', b"x-shadow-writes: none")
+    async with both(tmp_path, always(json(b'{"a": 1}')), always(said), route=route, settings=settings) as all_:
+        await all_.router.ask(POST)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    assert comparison.verdict is Verdict.MISMATCH
+    assert (len(all_.legacy.asked), len(all_.service.asked)) == (1, 1)
+
+
+async def test_a_copy_that_does_not_say_it_wrote_nothing_is_inconclusive(tmp_path: Path) -> None:
+    route = 'stage = "shadow"\nshadow = { effects = "tape" }'
+    settings = '[egress]\nprovider = "http://127.0.0.1:1"'
+    async with both(tmp_path, always(OK), always(OK), route=route, settings=settings) as all_:
+        await all_.router.ask(POST)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    assert "X-Shadow-Writes" in comparison.reason
+
+
+@pytest.mark.parametrize(
+    ("effects", "mark"),
+    [
+        ("none", b"strangler.role=shadow"),
+        ("tape", b"strangler.role=shadow"),
+        ("live", b"strangler.role=shadow,strangler.effects=live"),
+    ],
+)
+async def test_the_mark_says_whether_calls_may_be_real(tmp_path: Path, effects: str, mark: bytes) -> None:
+    route = f'stage = "shadow"\nshadow = {{ effects = "{effects}" }}'
+    settings = '[egress]\nprovider = "http://127.0.0.1:1"'
+    async with both(tmp_path, always(OK), always(OK), route=route, settings=settings) as all_:
+        await all_.router.ask(POST)
+        await settled(all_)
+
+    assert all_.service.asked[0].values(b"baggage") == [mark]
+
+
+async def test_where_control_differs_from_itself_nothing_counts(tmp_path: Path) -> None:
+    numbers = [json(b'{"a": %d}' % number) for number in range(100)]
+    route = 'stage = "shadow"\nshadow = { effects = "none", twice_percent = 100 }'
+    async with both(tmp_path, in_turn(*numbers), always(json(b'{"a": 1000}')), route=route) as all_:
+        for _ in range(6):
+            await all_.router.ask(GET)
+            await settled(all_)
+
+        verdicts = [each.verdict for each in kept(all_)]
+
+    assert Verdict.MISMATCH not in verdicts
+    assert verdicts[:3] == [Verdict.MATCH] * 3
+
+
+async def test_a_candidate_that_gives_no_answer_has_failed(tmp_path: Path) -> None:
+    async def dies(talk: Talk) -> None:
+        await talk.request()
+
+    async with both(tmp_path, always(OK), dies) as all_:
+        await all_.router.ask(POST)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    assert comparison.candidate_failed
+    assert not comparison.control_failed
+    assert (all_.counts.failed, all_.counts.mismatched) == (1, 1)
+
+
+async def test_a_copy_has_a_deadline(tmp_path: Path) -> None:
+    async def hangs(talk: Talk) -> None:
+        await talk.ended()
+
+    async with both(tmp_path, always(OK), hangs, settings="[shadow]\ntimeout_seconds = 0.1") as all_:
+        await all_.router.ask(POST)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    assert comparison.candidate_failed
+    assert (all_.counts.failed, all_.counts.timed_out) == (1, 1)
+
+
+async def test_an_answer_without_an_end_is_cut_off_at_the_limit(tmp_path: Path) -> None:
+    async def floods(talk: Talk) -> None:
+        await talk.request()
+        await talk.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n")
+        while True:
+            await talk.send(b"x" * 65_536)
+
+    async with both(tmp_path, always(OK), floods, settings="[shadow]\nbody_bytes = 10000") as all_:
+        await all_.router.ask(POST)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    assert comparison.verdict is Verdict.MISMATCH
+    assert all_.counts.failed == 0
+
+
+async def test_a_refusal_after_the_callers_cookies_changed_says_nothing(tmp_path: Path) -> None:
+    logged_in = json(b"{}", b"set-cookie: sessionid=new")
+    refused = json(b"{}", status=b"401 Unauthorized")
+    async with both(tmp_path, always(logged_in), always(refused)) as all_:
+        await all_.router.ask(GET)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    assert comparison.reason == "the answer to the caller changed the caller's cookies"
+
+
+async def test_evidence_of_another_build_or_rule_is_kept_apart(tmp_path: Path) -> None:
+    async with both(tmp_path, always(OK), always(OK)) as all_:
+        file = tmp_path / "routes.toml"
+        text = file.read_text()
+        for change in ("twice_percent = 0", 'twice_percent = 0, ignore = ["/a"]'):
+            before = all_.router.live
+            file.write_text(text.replace("twice_percent = 0", change) + "\n")
+            await until(partial(is_not, before, all_.router))
+            await all_.router.ask(GET)
+            await settled(all_)
+
+        epochs = [each.epoch for each in kept(all_)]
+
+    assert len(set(epochs)) == len(epochs) == 2
+
+
+def is_not(before: Live, router: Serving) -> bool:
+    return router.live is not before
+
+
+EXCHANGE = '[identity]\nfrom = "legacy"\n'
+
+
+def monolith(exchange: bytes) -> Script:
+    """Answers the identity exchange with this, and everything else well."""
+
+    async def talk(talk: Talk) -> None:
+        while (asked := await talk.request()) is not None:
+            await talk.send(exchange if asked.target == b"/internal/identity" else OK)
+
+    return talk
+
+
+async def test_a_copy_has_an_identity_of_its_own_asked_for_with_the_mark(tmp_path: Path) -> None:
+    token = json(b'{"token": "a.b.c", "expires_in": 60}', b"set-cookie: sessionid=cycled")
+    environ = {"IDENTITY_SECRET": "secret"}
+    asked_with = b"POST / HTTP/1.1\r\nHost: h\r\nCookie: sessionid=s\r\nX-CSRFToken: t\r\nContent-Length: 3\r\n\r\nabc"
+    async with both(tmp_path, monolith(token), always(OK), settings=EXCHANGE, environ=environ) as all_:
+        answer = await all_.router.ask(asked_with)
+        await settled(all_)
+
+    original, exchange = all_.legacy.asked
+    (copy,) = all_.service.asked
+    assert original.target == b"/"
+    assert exchange.values(b"baggage") == [b"strangler.role=shadow"]
+    assert exchange.values(b"cookie") == [b"sessionid=s"]
+    assert exchange.values(b"x-csrftoken") == [b"t"]
+    assert exchange.values(b"x-original-method") == [b"POST"]
+    assert exchange.values(b"x-identity-audience") == [b"service"]
+    assert copy.values(b"x-internal-identity") == [b"a.b.c"]
+    assert answer.values(b"set-cookie") == []
+    assert all_.counts.matched == 1
+
+
+async def test_a_refusal_by_the_identity_exchange_is_what_a_caller_would_get(tmp_path: Path) -> None:
+    refused = json(b'{"detail": "no"}', status=b"403 Forbidden")
+    environ = {"IDENTITY_SECRET": "secret"}
+    async with both(tmp_path, monolith(refused), always(OK), settings=EXCHANGE, environ=environ) as all_:
+        await all_.router.ask(POST)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    assert comparison.verdict is Verdict.MISMATCH
+    assert "status" in {each.place for each in comparison.differences}
+    assert all_.service.asked == []
+
+
+async def test_an_identity_exchange_that_fails_says_nothing_of_the_candidate(tmp_path: Path) -> None:
+    environ = {"IDENTITY_SECRET": "secret"}
+    broken = json(b"{}", status=b"500 Oh")
+    async with both(tmp_path, monolith(broken), always(OK), settings=EXCHANGE, environ=environ) as all_:
+        await all_.router.ask(POST)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    assert (comparison.verdict, comparison.reason) == (Verdict.INCONCLUSIVE, "the identity exchange failed")
+    assert all_.service.asked == []
+
+
+async def test_a_tape_that_cannot_be_read_makes_it_inconclusive_and_nothing_worse(tmp_path: Path) -> None:
+    route = 'stage = "shadow"\nshadow = { effects = "tape" }'
+    settings = '[egress]\nprovider = "http://127.0.0.1:1"'
+    said = json(b"{}", b"x-shadow-writes: none")
+    async with both(tmp_path, always(json(b"{}")), always(said), route=route, settings=settings) as all_:
+        worker = all_.links[0].worker
+        assert worker._kept is not None
+        worker._kept.tape.close()
+        await all_.router.ask(POST)
+        await settled(all_)
+
+    assert all_.counts.sent == 1
