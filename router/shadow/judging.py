@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..config import Config, Route
+from ..config import LEGACY, Config, Route
 from ..errors import EvidenceError
 from ..evidence.compare import compare
 from ..evidence.digests import REDACTED, Values
 from ..evidence.judge import Exchange, judged
 from ..evidence.noise import Noise, decided, learned
 from ..evidence.observations import Comparison, Observation, Verdict
-from ..evidence.rules import epoch
+from ..evidence.rules import Rules, epoch
 from ..evidence.tape import PRIMARY, SHADOW, Tape
 from .asking import Answered, Side, ask
 from .words import Copy
@@ -24,6 +24,7 @@ from .words import Copy
 THREAD_BYTES = 65_536
 """Longer answers are compared in a thread: meanwhile other copies' times are measured."""
 
+ROLES = ("control", "candidate")
 Noises = dict[tuple[str, str], Noise]
 """What was learned of each route in each epoch, since this process began."""
 
@@ -123,9 +124,12 @@ _QUIET = Noise()
 
 
 def epoch_of(config: Config, route: Route) -> str:
-    """Under which builds and rules a route's evidence is gathered now; any change begins it anew."""
-    builds = {name: upstream.build for name, upstream in config.upstreams.items()}
-    return epoch(builds, route.shadow)
+    """Under which builds and rules a route's evidence is gathered now: any change begins it anew, and so does turning
+    the sides round. The share that is copied may change."""
+    sides = (route.to, LEGACY) if route.stage == "reverse" else (LEGACY, route.to)
+    builds = {f"{role} {name}": config.upstreams[name].build for role, name in zip(ROLES, sides, strict=True)}
+    rules = Rules.model_validate(route.shadow.model_dump(include=set(Rules.model_fields)))
+    return epoch({**builds, "effects": route.shadow.effects or "none"}, rules)
 
 
 def _why_inconclusive(control: Observation, candidate: Observation) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ..evidence.observations import Kind, Verdict
-from ..proxy import Live
-from .serving import Serving
+from ..reading import parse
+from ..shadow.judging import epoch_of
 from .shadowing import both, kept, settled
-from .wire import OK, Script, Talk, always, until
+from .wire import OK, Script, Talk, always
 
 pytestmark = pytest.mark.anyio
 
@@ -200,24 +199,33 @@ async def test_a_refusal_after_the_callers_cookies_changed_says_nothing(tmp_path
     assert comparison.reason == "the answer to the caller changed the caller's cookies"
 
 
-async def test_evidence_of_another_build_or_rule_is_kept_apart(tmp_path: Path) -> None:
-    async with both(tmp_path, always(OK), always(OK)) as all_:
-        file = tmp_path / "routes.toml"
-        text = file.read_text()
-        for change in ("twice_percent = 0", 'twice_percent = 0, ignore = ["/a"]'):
-            before = all_.router.live
-            file.write_text(text.replace("twice_percent = 0", change) + "\n")
-            await until(partial(is_not, before, all_.router))
-            await all_.router.ask(GET)
-            await settled(all_)
-
-        epochs = [each.epoch for each in kept(all_)]
-
-    assert len(set(epochs)) == len(epochs) == 2
+BEFORE = """
+upstreams = { legacy = "http://127.0.0.1:1", service = { url = "http://127.0.0.1:2", build = "7" } }
+[egress]
+provider = "http://127.0.0.1:3"
+[[routes]]
+name = "r"
+path = "/"
+stage = "shadow"
+shadow = { percent = 10, effects = "none" }
+"""
 
 
-def is_not(before: Live, router: Serving) -> bool:
-    return router.live is not before
+@pytest.mark.parametrize(
+    ("change", "begins_anew"),
+    [
+        (('"7"', '"8"'), True),
+        (('"none"', '"none", ignore = ["/a"]'), True),
+        (('"none"', '"tape"'), True),
+        (('stage = "shadow"', 'stage = "reverse"'), True),
+        (("percent = 10", "percent = 50"), False),
+        (('stage = "shadow"', 'stage = "split"\nsplit = { percent = 1, by = "address" }'), False),
+    ],
+)
+def test_another_build_or_rule_begins_the_evidence_anew(change: tuple[str, str], begins_anew: bool) -> None:
+    before, after = parse(BEFORE), parse(BEFORE.replace(*change))
+
+    assert (epoch_of(before, before.routes[0]) != epoch_of(after, after.routes[0])) is begins_anew
 
 
 EXCHANGE = '[identity]\nfrom = "legacy"\n'
