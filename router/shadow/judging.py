@@ -16,7 +16,7 @@ from ..evidence.digests import REDACTED, Values
 from ..evidence.judge import Exchange, judged
 from ..evidence.noise import Noise, decided, learned
 from ..evidence.observations import Comparison, Observation, Verdict
-from ..evidence.rules import Rules, epoch
+from ..evidence.rules import epoch
 from ..evidence.tape import PRIMARY, SHADOW, Tape
 from .asking import Answered, Side, ask
 from .words import Copy
@@ -51,7 +51,8 @@ class Judge:
         key: bytes,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._rules = route.shadow
+        self._shadow = route.shadow
+        self._rules = route.shadow.same
         self._stage = route.stage
         self._at = (route.name, epoch_of(config, route))
         self._tape = tape
@@ -68,7 +69,7 @@ class Judge:
         if self._has_effects:
             return await self._judged_with_effects(copy, candidate)
         comparison = await self._compared(copy, copy.control, candidate.observation)
-        is_twice = self._draw() * 100 < self._rules.twice_percent
+        is_twice = self._draw() * 100 < self._shadow.twice_percent
         if is_twice or comparison.verdict is Verdict.MISMATCH:
             again = (await self._asked(copy, copy.control.upstream, sides.control, sides)).observation
             of_control = compare(copy.control, again, self._rules)
@@ -84,7 +85,7 @@ class Judge:
         return self._noises.get(self._at, _QUIET)
 
     async def _asked(self, copy: Copy, upstream: str, side: Side, sides: Sides) -> Answered:
-        is_live = self._rules.effects == "live"
+        is_live = self._shadow.effects == "live"
         return await ask(copy, upstream, side, sides.body_bytes, sides.deadline, is_live=is_live)
 
     async def _judged_with_effects(self, copy: Copy, candidate: Answered) -> tuple[Comparison, Observation]:
@@ -128,8 +129,7 @@ def epoch_of(config: Config, route: Route) -> str:
     the sides round. The share that is copied may change."""
     sides = (route.to, LEGACY) if route.stage == "reverse" else (LEGACY, route.to)
     builds = {f"{role} {name}": config.upstreams[name].build for role, name in zip(ROLES, sides, strict=True)}
-    rules = Rules.model_validate(route.shadow.model_dump(include=set(Rules.model_fields)))
-    return epoch({**builds, "effects": route.shadow.effects or "none"}, rules)
+    return epoch({**builds, "effects": route.shadow.effects or "none"}, route.shadow.same, route.gate)
 
 
 def _why_inconclusive(control: Observation, candidate: Observation) -> str:

@@ -300,7 +300,7 @@ def test_a_wrong_identity_table_is_named_with_its_cure(line: str, expected: str)
         (("stage", 'shadow = { effects = "tap" }\nstage'), '"tap" is none of none, tape, live. Did you mean "tape"?'),
         (("stage", "shadow = { percent = 101 }\nstage"), "shadow.percent: must be less than or equal to"),
         (("stage", 'shadow = { by = "cookie" }\nstage'), 'shadow.by: must be "cookie:NAME", "header:NAME" or'),
-        (("stage", "shadow = { ignore = ['a'] }\nstage"), '"a" is no place: write a JSON pointer like'),
+        (("stage", "shadow = { ignore = ['a'] }\nstage"), '"a" is no JSON pointer (RFC 6901): write "/a"'),
         (("stage", "shadow = { ignored = [] }\nstage"), 'there is no such field. Did you mean "ignore"?'),
         (("stage", "shadow = 3\nstage"), 'routes[0] "a", shadow: must be a table'),
         (('name = "a"\n', ""), "routes[0], name: is missing: small letters, digits and dashes"),

@@ -218,6 +218,7 @@ shadow = { percent = 10, effects = "none" }
         (('"none"', '"none", ignore = ["/a"]'), True),
         (('"none"', '"tape"'), True),
         (('stage = "shadow"', 'stage = "reverse"'), True),
+        (('"none" }', '"none" }\ngate = { mismatches = 0.02 }'), True),
         (("percent = 10", "percent = 50"), False),
         (('stage = "shadow"', 'stage = "split"\nsplit = { percent = 1, by = "address" }'), False),
     ],
