@@ -14,6 +14,11 @@ from .wire import OK, Talk, always, caller, once, until, upstream
 pytestmark = pytest.mark.anyio
 
 GET = b"GET /r HTTP/1.1\r\nHost: h\r\n\r\n"
+OFFER = (
+    b"GET /r HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 ROUTE = '[[routes]]\nname = "r"\npath = "/r"\nstage = "{stage}"\n{rest}\n[upstreams.new]\nurl = "{url}"\n'
 
 
@@ -100,3 +105,22 @@ async def test_a_routes_own_idle_deadline_cuts_its_answers_only(front: Front) ->
 
     assert cut.is_cut
     assert whole.body == b"half"
+
+
+async def test_a_websocket_outlives_the_total_deadline(front: Front) -> None:
+    async def echo(talk: Talk) -> None:
+        await talk.request()
+        await talk.send(SWITCH)
+        while data := await talk.reader.read(100):
+            await talk.send(data)
+
+    router, _ = await front(echo, settings="total_seconds = 0.1")
+    loop = asyncio.get_running_loop()
+    async with caller(router.port) as me:
+        await me.send(OFFER)
+        await asyncio.wait_for(me.reader.readuntil(b"\r\n\r\n"), 5)
+        until_seconds = loop.time() + 0.8
+        while loop.time() < until_seconds:
+            await me.send(b"ping")
+            assert await asyncio.wait_for(me.reader.readexactly(4), 5) == b"ping"
+            await asyncio.sleep(0.05)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ..errors import AnswerCut, AnswerMalformed, AnswerTimeout, Busy, ConnectFailed, ConnectTimeout, Down, UpstreamError
 from ..failures import may_fall_back
 from .conftest import Front
+from .test_deadlines import OFFER, SWITCH
 from .test_trips import route
 from .wire import OK, Script, Talk, always, caller, once, until, upstream
 
@@ -29,6 +32,7 @@ fallback = {fallback}
 """
 GET = b"GET /r HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST /r HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
+OPTIONS = POST.replace(b"POST", b"OPTIONS")
 CHUNKED = b"POST /r HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
 NEW = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nnew"
 
@@ -221,4 +225,37 @@ async def test_a_caller_who_leaves_while_legacy_stands_in_ends_its_request_too(f
 
         await until(lambda: not legacy.open)
 
+    await until(lambda: not router.state.tasks)
+
+
+async def test_a_websocket_that_the_extracted_upstream_cannot_take_is_offered_to_legacy(front: Front) -> None:
+    async def echo(talk: Talk) -> None:
+        await talk.request()
+        await talk.send(SWITCH)
+        await talk.send(await talk.reader.read(100))
+
+    router, legacy = await front(echo, rest=rest(await nobody()))
+    async with caller(router.port) as me:
+        await me.send(OFFER)
+        head = await asyncio.wait_for(me.reader.readuntil(b"\r\n\r\n"), 5)
+        await me.send(b"hello")
+        said = await asyncio.wait_for(me.reader.readexactly(5), 5)
+
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert b"x-answered-by: legacy" in head
+    assert said == b"hello"
+    assert legacy.asked[0].values(b"upgrade") == [b"websocket"]
+
+
+@pytest.mark.parametrize("request_bytes", [GET, OPTIONS], ids=["without a body", "with a body"])
+async def test_legacy_stands_in_behind_a_server_that_does_not_tell_of_leaving(
+    front: Front, request_bytes: bytes
+) -> None:
+    async with upstream(reset) as new:
+        router, legacy = await front(always(OK), rest=rest(new.url), protocol=HttpToolsProtocol)
+
+        answer = await router.ask(request_bytes)
+
+    assert (answer.status, answer.body) == (200, b"ok")
+    assert legacy.asked[0].body == (b"abc" if request_bytes is OPTIONS else b"")
     await until(lambda: not router.state.tasks)
