@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import psutil
 
 START_SECONDS = 120
 SETTLE_SECONDS = 1.5
+LOGS = Path("var/benchmarks/logs")
 PACKAGES = ("aiohttp", "fastapi", "httptools", "httpx", "starlette", "uvicorn", "uvloop")
 
 
@@ -69,6 +71,8 @@ def running_stack(latency_seconds: float, tokens_per_second: float) -> Iterator[
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
             log.close()
+            if (data / "logs").exists():
+                shutil.copytree(data / "logs", LOGS, dirs_exist_ok=True)  # where an error is explained
 
 
 async def log_in(client: httpx.AsyncClient, username: str) -> dict[str, str]:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import tables
 from .database import Database
@@ -18,23 +17,25 @@ LARGEST_ID = 2**63 - 1  # of a bigint; drivers refuse to send more
 # Built once: to put a statement together takes longer than to have it answered.
 _USER = select(tables.user).where(tables.user.c.id == bindparam("id"))
 _ORGANISATION_NAME = select(tables.organisation.c.name).where(tables.organisation.c.id == bindparam("id"))
-_TICKET = (
+# One row per comment, and one for a ticket without: a second statement would be a second trip to the database.
+_CONVERSATION = (
     select(
         tables.ticket.c.subject,
-        tables.ticket.c.body,
         tables.ticket.c.status,
-        tables.ticket.c.created_at,
+        tables.ticket.c.body.label("opening"),
+        tables.ticket.c.created_at.label("opened_at"),
         tables.customer.c.name.label("customer"),
         tables.organisation.c.name.label("organisation"),
+        tables.comment,
+        tables.user.c.username,
+        tables.user.c.first_name,
+        tables.user.c.last_name,
     )
     .join_from(tables.ticket, tables.customer, tables.customer.c.id == tables.ticket.c.customer_id)
     .join(tables.organisation, tables.organisation.c.id == tables.ticket.c.organisation_id)
-    .where(tables.ticket.c.id == bindparam("id"), tables.ticket.c.organisation_id == bindparam("organisation"))
-)
-_COMMENTS = (
-    select(tables.comment, tables.user.c.username, tables.user.c.first_name, tables.user.c.last_name)
-    .join_from(tables.comment, tables.user, tables.user.c.id == tables.comment.c.author_id, isouter=True)
-    .where(tables.comment.c.ticket_id == bindparam("ticket"))
+    .join(tables.comment, tables.comment.c.ticket_id == tables.ticket.c.id, isouter=True)
+    .join(tables.user, tables.user.c.id == tables.comment.c.author_id, isouter=True)
+    .where(tables.ticket.c.id == bindparam("ticket"), tables.ticket.c.organisation_id == bindparam("organisation"))
     .order_by(tables.comment.c.created_at, tables.comment.c.id)
 )
 
@@ -50,10 +51,13 @@ async def ticket_of(database: Database, ticket_id: int, organisation_id: int) ->
     if ticket_id > LARGEST_ID:
         raise NotFound
     async with database.reader.connect() as connection:
-        ticket = await _ticket(connection, ticket_id, organisation_id)
-        comments = await _comments(connection, ticket_id)
-    opening = Turn("customer", ticket.customer, ticket.created_at, ticket.body)
-    later = tuple(_turn(comment, ticket.customer) for comment in comments)
+        sought = {"ticket": ticket_id, "organisation": organisation_id}
+        rows = (await connection.execute(_CONVERSATION, sought)).all()
+    if not rows:
+        raise NotFound
+    ticket = rows[0]
+    opening = Turn("customer", ticket.customer, ticket.opened_at, ticket.opening)
+    later = tuple(_turn(row) for row in rows if row.id is not None)
     return Ticket(
         ticket_id,
         Conversation(
@@ -61,7 +65,7 @@ async def ticket_of(database: Database, ticket_id: int, organisation_id: int) ->
             subject=ticket.subject,
             customer=ticket.customer,
             status=ticket.status,
-            opened_at=ticket.created_at,
+            opened_at=ticket.opened_at,
             turns=(opening, *later),
         ),
     )
@@ -83,19 +87,8 @@ async def organisation_name(database: Database, organisation_id: int) -> str:
     return str(name)
 
 
-async def _ticket(connection: AsyncConnection, ticket_id: int, organisation_id: int) -> Found:
-    found = (await connection.execute(_TICKET, {"id": ticket_id, "organisation": organisation_id})).one_or_none()
-    if found is None:
-        raise NotFound
-    return found
-
-
-async def _comments(connection: AsyncConnection, ticket_id: int) -> list[Found]:
-    return list((await connection.execute(_COMMENTS, {"ticket": ticket_id})).all())
-
-
-def _turn(comment: Found, customer: str) -> Turn:
-    name = _name(comment) if comment.author_id else customer
+def _turn(comment: Found) -> Turn:
+    name = _name(comment) if comment.author_id else comment.customer
     return Turn(_kind(comment), name, comment.created_at, comment.body)
 
 
