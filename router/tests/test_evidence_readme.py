@@ -51,5 +51,11 @@ def test_every_field_is_in_the_readme(model: type[BaseModel]) -> None:
     assert [name for name in model.model_fields if f"`{name}" not in README] == []
 
 
+def test_every_file_is_in_the_readme() -> None:
+    files = {file.name for file in (ROUTER / "evidence").glob("*.py")} - {"__init__.py"}
+
+    assert [name for name in sorted(files) if f"`{name}`" not in README and f"[{name}]" not in README] == []
+
+
 def test_every_kind_and_every_header_is_in_the_readme() -> None:
     assert [word for word in (*Kind, *HEADERS) if f"`{word}`" not in README] == []
