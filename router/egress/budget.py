@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import Connection
+
 from ..config import Live
-from ..evidence.spending import Used
+from ..errors import EvidenceError
+from ..evidence.spending import Used, reserve
+from ..evidence.tape import Call, Tape, write_call
 from ..headers import Headers
 
 BYTES_PER_TOKEN = 3
 """Taken low, so that estimates are high: English has about four, other languages fewer."""
 TAIL_BYTES = 65_536
 """Usage stands at the end of an answer."""
+
+
+async def admitted(live: Live | None, tape: Tape, call: Call, *, is_too_long: bool) -> tuple[str, str]:
+    """What stands against a live call, empty if nothing does, and its model; then it is noted, and counted."""
+    if live is None:
+        return "there is no [egress] live", ""
+    if is_too_long:
+        return "it is longer than request_bytes", ""
+    model, at_most = estimate(call.request, live)
+
+    def reserved(connection: Connection) -> str:
+        refusal = reserve(connection, live, call.id, model, at_most, time.time())
+        if not refusal:
+            write_call(connection, call)
+        return refusal
+
+    try:
+        return await tape.change(reserved), model
+    except EvidenceError as error:  # what cannot be counted is not spent
+        return str(error), model
 
 
 def estimate(body: bytes, live: Live) -> tuple[str, Used]:

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from ..config import Egress
 from ..errors import AnswerCut, AnswerMalformed, CallerLeft, EvidenceError, ExchangeError
-from ..evidence.spending import reserve, settle
+from ..evidence.spending import settle
 from ..evidence.store import Store
 from ..evidence.tape import (
     LOOK_SECONDS,
@@ -29,7 +29,7 @@ from ..evidence.tape import (
 )
 from ..upstream import Pool
 from .answers import Answer, failed, not_sent
-from .budget import Usage, estimate
+from .budget import Usage, admitted
 from .canonical import key_of, path_of, places_of
 from .forwarding import Asked, Receive, Scope, Send, forward, received
 from .marks import Marks, marks_of
@@ -181,7 +181,7 @@ class Calls:
         """Noted before it is answered, for whoever compares; if the database is away, when it is back."""
         note: Callable[[Any], None] = partial(write_call, call=call, state=state, status=NOT_ON_TAPE)
         try:
-            await self._tape.do(note)
+            await self._tape.change(note)
         except EvidenceError:
             self._store.write(note, size=len(call.request))
         await way.say(answer)
@@ -189,15 +189,7 @@ class Calls:
     async def _live(self, marks: Marks, asked: Asked, receive: Receive, way: _Way) -> None:
         live = self._egress.live
         call = _call(marks, SHADOW, asked)
-        refusal, model = "there is no [egress] live" if live is None else "it is longer than request_bytes", ""
-        if live is not None and not asked.is_too_long:
-            model, at_most = estimate(asked.body, live)
-            try:
-                refusal = await self._tape.do(
-                    lambda connection: reserve(connection, live, call.id, model, at_most, time.time())
-                )
-            except EvidenceError as error:  # what cannot be counted is not spent
-                refusal = str(error)
+        refusal, model = await admitted(live, self._tape, call, is_too_long=asked.is_too_long)
         if live is None or refusal:
             self._count("live: over the budget")
             _log.warning("A live call of a shadow was not sent: %s", refusal)
@@ -206,7 +198,6 @@ class Calls:
             return
         self._count("live: sent")
         usage, state, began = Usage(), State.DIED, time.monotonic()
-        self._store.write(partial(write_call, call=call), size=len(call.request))
         try:
             await forward(self._pool, asked, receive, way.send, usage)
             state = State.WHOLE

@@ -25,11 +25,13 @@ SAMPLE = 1000
 _LOCK = 7_265_311  # any number: of the advisory lock under which PostgreSQL makes the tables
 
 
-def open_engine(url: str, *, writes: bool) -> Engine:
-    """An engine; it connects when it is first used. Raises EvidenceError if the URL cannot be used."""
+def open_engine(url: str, *, writes: bool, connections: int = 1) -> Engine:
+    """An engine; it connects when it is first used. Raises EvidenceError if the URL cannot be used.
+
+    `connections` are kept, and there are no more; with 0 each use has its own and none is kept.
+    """
     parsed = _parsed(url)
-    # Who reads now and then keeps no connection in between.
-    pool: dict[str, Any] = {"pool_size": 4, "max_overflow": 0} if writes else {"poolclass": NullPool}
+    pool: dict[str, Any] = {"pool_size": connections, "max_overflow": 0} if connections else {"poolclass": NullPool}
     if parsed.get_backend_name() == "postgresql":
         options = f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout={int(BUSY_SECONDS)}s"
         arguments: dict[str, Any] = {
@@ -70,7 +72,7 @@ def open_for_reading(url: str) -> Engine:
     file = file_of(url)
     if file is not None and not file.exists():
         raise EvidenceError(f"There is no evidence yet: {file} does not exist. It is made by the first shadow copy.")
-    engine = open_engine(url, writes=False)
+    engine = open_engine(url, writes=False, connections=0)
     try:
         with engine.connect() as connection:
             if not inspect(connection).has_table(tables.schema.name):

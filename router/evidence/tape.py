@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, insert, select, update
@@ -112,7 +113,8 @@ class Tape:
     """Reads and claims; made once per process."""
 
     def __init__(self, url: str) -> None:
-        self._engine: Engine = open_engine(url, writes=True)
+        self._writing: Engine = open_engine(url, writes=True, connections=THREADS)
+        self._reading: Engine = open_engine(url, writes=False, connections=THREADS)
         self._is_prepared = False
         self._threads = ThreadPoolExecutor(THREADS, "tape")
 
@@ -121,15 +123,15 @@ class Tape:
 
         None if there is none (yet).
         """
-        return await self.do(lambda connection: _claim(connection, call))
+        return await self.change(lambda connection: _claim(connection, call))
 
     async def recorded(self, call_id: str, parts: int) -> Recorded:
         """The recording after its first `parts` parts."""
-        return await self.do(lambda connection: _recorded(connection, call_id, parts))
+        return await self._in_thread(self._reading, lambda connection: _recorded(connection, call_id, parts))
 
     async def calls_of(self, exchange_id: str) -> list[Call]:
         """What the primary asked, for whoever looks for the closest."""
-        return await self.do(lambda connection: _calls_of(connection, exchange_id))
+        return await self._in_thread(self._reading, lambda connection: _calls_of(connection, exchange_id))
 
     async def effects_of(
         self, exchange_id: str, role: str, *, sent_at: float | None = None, ended_at: float | None = None
@@ -137,35 +139,40 @@ class Tape:
         """What the side of this role asked of the provider, in the order in which it began.
 
         `sent_at` and `ended_at` are when its request was sent and its answer ended, in seconds since 1970: the calls
-        are told from the one on, and what was asked shortly before the other may still have to be written.
+        are told from the one on, and what a primary asked shortly before the other may still have to be written.
         """
         ended_at = ended_at or time.time()
-        await asyncio.sleep(max(0.0, ended_at + SETTLE_SECONDS - time.time()))
+        if role == PRIMARY:  # what a shadow asks is noted before it is answered
+            await asyncio.sleep(max(0.0, ended_at + SETTLE_SECONDS - time.time()))
         while True:
-            found = await self.do(lambda connection: _effects_of(connection, exchange_id, role, sent_at))
+            found = await self._in_thread(self._reading, partial(_effects_of, exchange_id, role, sent_at))
             if all(state != State.OPEN for state, _ in found) or time.time() > ended_at + OPEN_SECONDS:
                 return tuple(effect for _, effect in found)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def do(self, work: Callable[[Connection], Result]) -> Result:
-        """In one transaction, in a thread. Raises EvidenceError."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._do, work)
+    async def change(self, work: Callable[[Connection], Result]) -> Result:
+        """Do something in a transaction of its own, now. Raises EvidenceError."""
+        return await self._in_thread(self._writing, work)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._engine.dispose()
+        self._writing.dispose()
+        self._reading.dispose()
 
-    def _do(self, work: Callable[[Connection], Result]) -> Result:
+    async def _in_thread(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._transact, engine, work)
+
+    def _transact(self, engine: Engine, work: Callable[[Connection], Result]) -> Result:
         try:
             if not self._is_prepared:
-                prepare(self._engine)
+                prepare(self._writing)
                 self._is_prepared = True
-            with self._engine.begin() as connection:
+            with engine.begin() as connection:
                 return work(connection)
         except (SQLAlchemyError, OSError) as error:
             self._is_prepared = False
             why = cause_of(error) if isinstance(error, SQLAlchemyError) else str(error)
-            raise EvidenceError(f"The tape in {shown(self._engine)} does not answer: {why}") from None
+            raise EvidenceError(f"The tape in {shown(engine)} does not answer: {why}") from None
 
 
 def _claim(connection: Connection, call: Call) -> str | None:
@@ -208,7 +215,7 @@ def _calls_of(connection: Connection, exchange_id: str) -> list[Call]:
 
 
 def _effects_of(
-    connection: Connection, exchange_id: str, role: str, sent_at: float | None
+    exchange_id: str, role: str, sent_at: float | None, connection: Connection
 ) -> list[tuple[State, Effect]]:
     one = tables.calls.c
     wanted = (one.state, one.method, one.path, one.request, one.status, one.seconds, one.began)
@@ -223,8 +230,8 @@ def _effects_of(
             status,
             seconds,
             began_seconds=None if sent_at is None else began - sent_at,
-            is_on_tape=state not in (State.MISSED, State.REFUSED),
-            is_whole=state not in (State.OPEN, State.CUT, State.LOST),
+            is_on_tape=state is not State.MISSED,
+            is_whole=state not in (State.OPEN, State.CUT, State.LOST, State.REFUSED),
         )
         found.append((state, effect))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from .wire import SECONDS, Talk, always, caller, until
 
 skip_without_sqlalchemy()
 
+from ..evidence.database import BUSY_SECONDS  # noqa: E402
 from ..evidence.observations import Effect  # noqa: E402
 from .egressing import (  # noqa: E402
     ONE,
@@ -366,8 +368,26 @@ async def test_without_its_database_the_egress_passes_on_and_sends_nothing_for_a
         assert json.loads(refused.body)["error"]["code"] == "no_tape"
         assert len(egress.provider.asked) == 1
         folder.unlink()
+        await egress.written()
         (effect,) = await egress.effects(ONE, "shadow")
         assert not effect.is_whole
+
+
+async def test_a_locked_database_does_not_delay_the_primary(tmp_path: Path) -> None:
+    async with between(never_the_same(), tmp_path) as egress, caller(egress.port) as each:
+        await each.ask(request(ONE, PRIMARY))
+        await egress.written()
+        other = sqlite3.connect(tmp_path / "evidence.db", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        for _ in range(50):
+            assert (await each.ask(request(TWO, PRIMARY))).status == 200
+        seconds = time.monotonic() - began
+        other.execute("ROLLBACK")
+        other.close()
+
+        assert seconds < BUSY_SECONDS / 2  # the first that waited would have waited so long
+        assert len(await egress.effects(TWO, "primary")) == 50
 
 
 async def test_an_application_that_leaves_ends_its_call(tmp_path: Path) -> None:

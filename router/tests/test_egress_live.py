@@ -69,7 +69,7 @@ async def test_the_budget_is_a_hard_stop(tmp_path: Path, given: dict[str, float]
         assert [each.status for each in answers] == [200] * sent + [599] * (5 - sent)
         assert sentence in json.loads(answers[-1].body)["error"]["message"]
         assert len(egress.provider.asked) == sent
-        refused = [each for each in await egress.effects(ONE, "shadow") if not each.is_on_tape]
+        refused = [each for each in await egress.effects(ONE, "shadow") if not each.is_whole]
         assert len(refused) == 5 - sent
         counted = await egress.counted()
         assert counted["egress: live: over the budget"] == 5 - sent
