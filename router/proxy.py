@@ -234,7 +234,9 @@ async def _forward(
             None if route is None else route.deadlines,
         )
         connection = await pool.connect(request)
-        listener = _listen(scope, receive, answer, connection, has_more, length == -1)
+        listener = None
+        if has_more or CALLER not in scope:
+            listener = _listen(scope, receive, answer, connection, has_more, length == -1)
         try:
             connection = await pool.answered(connection, request)
             call.status = trace.status = connection.status
@@ -319,11 +321,9 @@ def _framed(body: bytes, has_more: bool) -> bytes:
 
 def _listen(
     scope: Scope, receive: Receive, answer: _Answer, connection: Connection, has_more: bool, is_chunked: bool
-) -> asyncio.Task[None] | None:
+) -> asyncio.Task[None]:
     """Somebody has to hear the rest of the body and, on servers that do not tell, the caller's leaving."""
     is_told = CALLER in scope
-    if is_told and not has_more:
-        return None
     connection.is_request_sent = not has_more
     request_task = asyncio.current_task()
 

@@ -63,18 +63,21 @@ def _child(node: _Node, segment: paths.Segment) -> _Node:
 
 def _walk(node: _Node, pieces: list[bytes], index: int, method: str, found: list[tuple[int, Route]]) -> None:
     """Follow every branch that fits; branches fork only where a parameter stands beside a fixed segment."""
-    if index == len(pieces):
-        _claim(node.ends, method, found)
-        return
-    if node.rests:
-        _claim(node.rests, method, found)
-    piece = pieces[index]
-    child = node.literals.get(piece)
-    if child is not None:
-        _walk(child, pieces, index + 1, method, found)
-    for kind, child in node.parameters:
-        if paths.is_match(kind, piece):
-            _walk(child, pieces, index + 1, method, found)
+    while index < len(pieces):
+        if node.rests:
+            _claim(node.rests, method, found)
+        piece = pieces[index]
+        index += 1
+        fits = node.literals.get(piece)
+        for kind, child in node.parameters:
+            if paths.is_match(kind, piece):
+                if fits is not None:
+                    _walk(fits, pieces, index, method, found)
+                fits = child
+        if fits is None:
+            return
+        node = fits
+    _claim(node.ends, method, found)
 
 
 def _claim(routes: list[tuple[int, Route]], method: str, found: list[tuple[int, Route]]) -> None:

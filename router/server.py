@@ -92,7 +92,6 @@ class ServerProtocol(asyncio.Protocol):
         self._untaken = (0, 0.0)
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._header_bytes = 0
 
     # --- the connection
 
@@ -285,21 +284,16 @@ class ServerProtocol(asyncio.Protocol):
         self._deadline = self._loop.time() + HEAD_SECONDS
         self._target = b""
         self._headers = []
-        self._header_bytes = self._silent_bytes = 0
+        self._silent_bytes = 0
         if self._begun:
             self._begun.clear()
 
     def on_url(self, url: bytes) -> None:
         self._target += url
-        self._header_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._is_reading_head:
             return  # a trailer
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > HEADER_BYTES or len(self._headers) == HEADER_COUNT:
-            self._refusal = 431
-            raise Refused(431)
         self._headers.append((name.lower(), value.rstrip()))
 
     def on_headers_complete(self) -> None:
@@ -317,6 +311,7 @@ class ServerProtocol(asyncio.Protocol):
                 self._refusal = 505
                 raise Refused(505)
         try:
+            self._check_size()
             self._target, expects_continue = checked(method, self._target, version, self._headers)
         except Refused as refused:
             self._refusal = refused.status
@@ -336,7 +331,7 @@ class ServerProtocol(asyncio.Protocol):
             "headers": self._headers,
             "client": self._client,
             "server": self._server,
-            "state": self._app_state.copy(),
+            "state": self._app_state.copy() if self._app_state else {},
             CALLER: self,
             TARGET: self._target,
             UPGRADE: self._is_websocket,
@@ -350,6 +345,13 @@ class ServerProtocol(asyncio.Protocol):
         self._line.append(asked)
         if len(self._line) == 1:
             self._start()
+
+    def _check_size(self) -> None:
+        size = self._silent_bytes + FEED_BYTES  # no more than so much can have been read of this head
+        if size > HEADER_BYTES:
+            size = len(self._target) + sum(len(name) + len(value) for name, value in self._headers)
+        if size > HEADER_BYTES or len(self._headers) > HEADER_COUNT:
+            raise Refused(431)
 
     def on_body(self, body: bytes) -> None:
         self._silent_bytes = 0

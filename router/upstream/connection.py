@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import httptools
 
@@ -23,9 +22,10 @@ BUFFERED_BYTES = 262_144
 HEAD_BYTES = 65_536
 """So long may the headers of an answer be, all together."""
 
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 
-@dataclass(frozen=True, slots=True)
-class Request:
+
+class Request(NamedTuple):
     """What is sent at once: the head with as much of the body as is there already."""
 
     opening: bytes
@@ -79,7 +79,6 @@ class Connection(asyncio.Protocol):
         self._must_close = False
         self.is_request_sent = True
         """False while a body is still on its way: a connection with half a request on it is not used again."""
-        self._head_bytes = 0
         self._early_bytes = 0
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
@@ -199,6 +198,8 @@ class Connection(asyncio.Protocol):
         if self.is_upgraded:
             self._chunks.append(data)
             return
+        if not self._has_head:
+            self._early_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -212,8 +213,7 @@ class Connection(asyncio.Protocol):
             self.deadline = math.inf if self._is_paused else self._loop.time() + self.idle_seconds
             self._wake()
             return
-        self._early_bytes += len(data)  # the parser shows a header only when it is complete
-        if self._early_bytes > HEAD_BYTES:
+        if self._early_bytes > HEAD_BYTES:  # the parser shows a header only when it is complete
             self._malformed("its headers are too long")
 
     def eof_received(self) -> bool:
@@ -248,14 +248,13 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._has_head or self._is_surplus:
             return  # a trailer, or an answer that nobody asked for
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > HEAD_BYTES:
-            raise ValueError("its headers are too long")
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         if self._is_surplus:
             return
+        if self._early_bytes > HEAD_BYTES and sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
+            raise ValueError("its headers are too long")
         self.status = self._parser.get_status_code()
         if not 100 <= self.status <= 599:
             raise ValueError(f"its status is {self.status}")
@@ -266,13 +265,12 @@ class Connection(asyncio.Protocol):
             self._is_interim = True  # RFC 9110 §15.2; ASGI has no way to pass it on
             self.headers = []
             return
-        lengths = [value for name, value in self.headers if name == b"content-length"]
-        encodings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
-        if len(lengths) > 1 or (lengths and encodings):
+        framing = [header for header in self.headers if header[0] in _FRAMING]
+        if len(framing) > 1:
             raise ValueError("it says in two ways how long it is")
-        if encodings and encodings != [b"chunked"]:
+        if framing and framing[0][0] == b"transfer-encoding" and framing[0][1].strip().lower() != b"chunked":
             raise ValueError("its transfer encoding is not simply chunked")
-        self._is_delimited = bool(lengths or encodings)
+        self._is_delimited = bool(framing)
         self._must_close = not self._parser.should_keep_alive()
         self._has_head = True
         if self._is_head:
