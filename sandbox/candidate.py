@@ -1,0 +1,142 @@
+"""The faulty candidate: the extracted service as it is, between two spoilers.
+
+Callers reach the service through this process, and the service reaches its provider through it, so that what is
+answered and what is asked can both be spoiled without a line of the service knowing. `PUT /sandbox/fault` plants one
+of the faults of `planted.py`, or none.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from .planted import ASKED, FAULTS, Fault, events_of, fault
+
+PATIENCE_SECONDS = 60.0
+MAX_CONNECTIONS = 500
+NOT_PASSED_ON = frozenset(("connection", "content-length", "transfer-encoding", "keep-alive", "host"))
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+class Candidate:
+    """Passes on what it gets, and spoils what the planted fault is about."""
+
+    def __init__(self, service_url: str, provider_url: str, planted: Fault | None) -> None:
+        self.service_url = service_url
+        self.provider_url = provider_url
+        self.planted = planted
+        self.client = httpx.AsyncClient(
+            timeout=PATIENCE_SECONDS, trust_env=False, limits=httpx.Limits(max_connections=MAX_CONNECTIONS)
+        )
+
+    async def plant(self, request: Request) -> Response:
+        """`PUT /sandbox/fault` with `{"fault": "dropped-field"}`, or null for none; `GET` lists them."""
+        if request.method == "GET":
+            return JSONResponse(
+                {"planted": self.planted and self.planted.name, "faults": [each.name for each in FAULTS]}
+            )
+        try:
+            name = json.loads(await request.body())["fault"]
+            self.planted = None if name is None else fault(name)
+        except (ValueError, KeyError, TypeError) as error:
+            return JSONResponse({"detail": f'send {{"fault": NAME}}: {error}'}, 400)
+        return JSONResponse({"planted": name})
+
+    async def ask(self, request: Request) -> Response:
+        """A call of the service to its provider."""
+        body, planted = await request.body(), self.planted
+        if planted and planted.call and body:
+            document = json.loads(body)
+            planted.call(document)
+            body = json.dumps(document).encode()
+        for _ in range(planted.calls - 1 if planted else 0):
+            await (await self._sent(request, self.provider_url, body)).aread()
+        answer = await self._sent(request, self.provider_url, body)
+        return StreamingResponse(answer.aiter_raw(), answer.status_code, _headers(answer))
+
+    async def answer(self, request: Request) -> Response:
+        """A caller's request to the service."""
+        planted = self.planted if self.planted and _shows(self.planted, request.url.path) else None
+        answer = await self._sent(request, self.service_url, await request.body())
+        if planted is None or planted.call or planted.calls > 1:
+            return StreamingResponse(answer.aiter_raw(), answer.status_code, _headers(answer))
+        return await _spoiled(planted, answer)
+
+    async def _sent(self, request: Request, to: str, body: bytes) -> httpx.Response:
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        headers = [(name, value) for name, value in request.headers.raw if name.decode() not in NOT_PASSED_ON]
+        headers.append((b"host", request.headers.get("host", "").encode()))
+        passed_on = httpx.Request(request.method, to + target, headers=headers, content=body)
+        return await self.client.send(passed_on, stream=True)
+
+
+def create_app(service_url: str, provider_url: str, planted: Fault | None) -> Starlette:
+    candidate = Candidate(service_url, provider_url, planted)
+
+    @asynccontextmanager
+    async def life(_app: Starlette) -> AsyncIterator[None]:
+        async with candidate.client:
+            yield
+
+    routes = [
+        Route("/sandbox/fault", candidate.plant, methods=["GET", "PUT"]),
+        Route("/v1/{rest:path}", candidate.ask, methods=METHODS),
+        Route("/{rest:path}", candidate.answer, methods=METHODS),
+    ]
+    return Starlette(routes=routes, lifespan=life)
+
+
+def serve(host: str, port: int, service_url: str, provider_url: str, planted: Fault | None) -> None:
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    app = create_app(service_url, provider_url, planted)
+    uvicorn.run(
+        app, host=host, port=port, log_level="warning", access_log=False, server_header=False, date_header=False
+    )
+
+
+def _shows(planted: Fault, path: str) -> bool:
+    return ASKED[planted.shown_by].fullmatch(path) is not None
+
+
+def _headers(answer: httpx.Response) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in answer.headers.items()
+        if name not in NOT_PASSED_ON or (name == "content-length" and "transfer-encoding" not in answer.headers)
+    }
+
+
+async def _spoiled(planted: Fault, answer: httpx.Response) -> Response:
+    headers = {name: value for name, value in _headers(answer).items() if name != planted.without_header}
+    headers.pop("content-length", None)
+    if planted.content_type:
+        headers["content-type"] = planted.content_type
+    status = planted.status or answer.status_code
+    await asyncio.sleep(planted.later_seconds)
+    if planted.answer or planted.events or planted.at_once:
+        return Response(_changed(planted, await answer.aread()), status, headers)
+    pieces = _cut_off(answer.aiter_raw()) if planted.is_cut else answer.aiter_raw()
+    return StreamingResponse(pieces, status, headers)
+
+
+def _changed(planted: Fault, body: bytes) -> bytes:
+    if planted.answer:
+        document = json.loads(body)
+        planted.answer(document)
+        return json.dumps(document).encode()
+    return b"".join(planted.events(events_of(body))) if planted.events else body
+
+
+async def _cut_off(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Two pieces, and then the connection breaks: uvicorn cuts what an application does not finish."""
+    for _ in range(2):
+        yield await anext(pieces)
+    raise ConnectionResetError("the candidate was told to break off")
