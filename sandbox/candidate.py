@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from .planted import ASKED, FAULTS, Fault, events_of, fault
+from .planted import ASKED, FAULTS, Fault, events_of, planted
 
 PATIENCE_SECONDS = 60.0
 MAX_CONNECTIONS = 500
@@ -29,46 +29,45 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 class Candidate:
     """Passes on what it gets, and spoils what the planted fault is about."""
 
-    def __init__(self, service_url: str, provider_url: str, planted: Fault | None) -> None:
+    def __init__(self, service_url: str, provider_url: str, fault: Fault | None) -> None:
         self.service_url = service_url
         self.provider_url = provider_url
-        self.planted = planted
+        self.planted = fault
         self.client = httpx.AsyncClient(
             timeout=PATIENCE_SECONDS, trust_env=False, limits=httpx.Limits(max_connections=MAX_CONNECTIONS)
         )
 
     async def plant(self, request: Request) -> Response:
-        """`PUT /sandbox/fault` with `{"fault": "dropped-field"}`, or null for none; `GET` lists them."""
+        """`PUT /sandbox/fault` with `{"fault": "dropped-field"}`, or `none`; `GET` lists them."""
         if request.method == "GET":
-            return JSONResponse(
-                {"planted": self.planted and self.planted.name, "faults": [each.name for each in FAULTS]}
-            )
+            now = self.planted.name if self.planted else "none"
+            return JSONResponse({"planted": now, "faults": {each.name: each.says for each in FAULTS}})
         try:
             name = json.loads(await request.body())["fault"]
-            self.planted = None if name is None else fault(name)
+            self.planted = planted(name)
         except (ValueError, KeyError, TypeError) as error:
             return JSONResponse({"detail": f'send {{"fault": NAME}}: {error}'}, 400)
         return JSONResponse({"planted": name})
 
     async def ask(self, request: Request) -> Response:
         """A call of the service to its provider."""
-        body, planted = await request.body(), self.planted
-        if planted and planted.call and body:
+        body, fault = await request.body(), self.planted
+        if fault and fault.call and body:
             document = json.loads(body)
-            planted.call(document)
+            fault.call(document)
             body = json.dumps(document).encode()
-        for _ in range(planted.calls - 1 if planted else 0):
+        for _ in range(fault.calls - 1 if fault else 0):
             await (await self._sent(request, self.provider_url, body)).aread()
         answer = await self._sent(request, self.provider_url, body)
-        return StreamingResponse(answer.aiter_raw(), answer.status_code, _headers(answer))
+        return StreamingResponse(_pieces(answer), answer.status_code, _headers(answer))
 
     async def answer(self, request: Request) -> Response:
         """A caller's request to the service."""
-        planted = self.planted if self.planted and _shows(self.planted, request.url.path) else None
+        fault = self.planted if self.planted and _shows(self.planted, request.url.path) else None
         answer = await self._sent(request, self.service_url, await request.body())
-        if planted is None or planted.call or planted.calls > 1:
-            return StreamingResponse(answer.aiter_raw(), answer.status_code, _headers(answer))
-        return await _spoiled(planted, answer)
+        if fault is None or fault.call or fault.calls > 1:
+            return StreamingResponse(_pieces(answer), answer.status_code, _headers(answer))
+        return await _spoiled(fault, answer)
 
     async def _sent(self, request: Request, to: str, body: bytes) -> httpx.Response:
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -78,8 +77,8 @@ class Candidate:
         return await self.client.send(passed_on, stream=True)
 
 
-def create_app(service_url: str, provider_url: str, planted: Fault | None) -> Starlette:
-    candidate = Candidate(service_url, provider_url, planted)
+def create_app(service_url: str, provider_url: str, fault: Fault | None) -> Starlette:
+    candidate = Candidate(service_url, provider_url, fault)
 
     @asynccontextmanager
     async def life(_app: Starlette) -> AsyncIterator[None]:
@@ -94,16 +93,16 @@ def create_app(service_url: str, provider_url: str, planted: Fault | None) -> St
     return Starlette(routes=routes, lifespan=life)
 
 
-def serve(host: str, port: int, service_url: str, provider_url: str, planted: Fault | None) -> None:
+def serve(host: str, port: int, service_url: str, provider_url: str, fault: Fault | None) -> None:
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
-    app = create_app(service_url, provider_url, planted)
+    app = create_app(service_url, provider_url, fault)
     uvicorn.run(
         app, host=host, port=port, log_level="warning", access_log=False, server_header=False, date_header=False
     )
 
 
-def _shows(planted: Fault, path: str) -> bool:
-    return ASKED[planted.shown_by].fullmatch(path) is not None
+def _shows(fault: Fault, path: str) -> bool:
+    return ASKED[fault.shown_by].fullmatch(path) is not None
 
 
 def _headers(answer: httpx.Response) -> dict[str, str]:
@@ -114,25 +113,34 @@ def _headers(answer: httpx.Response) -> dict[str, str]:
     }
 
 
-async def _spoiled(planted: Fault, answer: httpx.Response) -> Response:
-    headers = {name: value for name, value in _headers(answer).items() if name != planted.without_header}
+async def _spoiled(fault: Fault, answer: httpx.Response) -> Response:
+    headers = {name: value for name, value in _headers(answer).items() if name != fault.without_header}
     headers.pop("content-length", None)
-    if planted.content_type:
-        headers["content-type"] = planted.content_type
-    status = planted.status or answer.status_code
-    await asyncio.sleep(planted.later_seconds)
-    if planted.answer or planted.events or planted.at_once:
-        return Response(_changed(planted, await answer.aread()), status, headers)
-    pieces = _cut_off(answer.aiter_raw()) if planted.is_cut else answer.aiter_raw()
+    if fault.content_type:
+        headers["content-type"] = fault.content_type
+    status = fault.status or answer.status_code
+    await asyncio.sleep(fault.later_seconds)
+    if fault.answer or fault.events or fault.at_once:
+        return Response(_changed(fault, await answer.aread()), status, headers)
+    pieces = _cut_off(_pieces(answer)) if fault.is_cut else _pieces(answer)
     return StreamingResponse(pieces, status, headers)
 
 
-def _changed(planted: Fault, body: bytes) -> bytes:
-    if planted.answer:
+def _changed(fault: Fault, body: bytes) -> bytes:
+    if fault.answer:
         document = json.loads(body)
-        planted.answer(document)
+        fault.answer(document)
         return json.dumps(document).encode()
-    return b"".join(planted.events(events_of(body))) if planted.events else body
+    return b"".join(fault.events(events_of(body))) if fault.events else body
+
+
+async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """As they come; a caller who leaves closes the connection behind us too."""
+    try:
+        async for piece in answer.aiter_raw():
+            yield piece
+    finally:
+        await answer.aclose()
 
 
 async def _cut_off(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

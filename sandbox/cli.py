@@ -1,4 +1,4 @@
-"""The command line: provider, up, demo, callers, trace. Each imports its own parts only: the provider starts sooner."""
+"""The command line. Each command imports its own parts only: the provider starts sooner."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,10 @@ Routes = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="
 ReadyFile = Annotated[Path | None, typer.Option(help="JSON file to write once everything is ready.")]
 Latency = Annotated[float, typer.Option(min=0, help="The simulated provider's time to the first token.")]
 Rate = Annotated[float, typer.Option(min=0, help="The simulated provider's tokens per second; 0: all at once.")]
+
+Fault = Annotated[
+    str | None, typer.Option(help="Put the faulty candidate around the service: a fault's name, or none for later.")
+]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -41,6 +45,24 @@ def provider(
 
 
 @app.command()
+def candidate(
+    service: Annotated[str, typer.Option(help="Where the extracted service listens.")],
+    provider: Annotated[str, typer.Option(help="Whom the service would ask itself, without a path.")],
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8012,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    fault: Annotated[str, typer.Option(help="What is spoiled from the beginning.")] = "none",
+) -> None:
+    """Play a faulty candidate: the extracted service with one planted fault. PUT /sandbox/fault plants another."""
+    from . import candidate as faulty
+    from .planted import planted
+
+    try:
+        faulty.serve(host, port, service, provider, planted(fault))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+@app.command()
 def up(
     port_base: PortBase = 8000,
     data: Data = Path("var"),
@@ -50,6 +72,7 @@ def up(
     ready_file: ReadyFile = None,
     latency_seconds: Latency = 0.5,
     tokens_per_second: Rate = 60.0,
+    fault: Fault = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No log lines of the processes.")] = False,
 ) -> None:
     """Start every process, show their logs, stop all of them on Ctrl-C."""
@@ -57,7 +80,7 @@ def up(
     from .stack import Options
 
     settings = Settings(latency_seconds, tokens_per_second)
-    options = Options(port_base, data, database_url, postgres, routes, ready_file, settings)
+    options = Options(port_base, data, database_url, postgres, routes, ready_file, settings, fault)
     console = Console()
     raise typer.Exit(stage.run(stage.up(options, console, quiet=quiet), console))
 

@@ -35,6 +35,7 @@ class Layout:
     real_provider: bool  # LLM_BASE_URL names one; the simulated one is not started
     own_postgres: bool = False  # the database is a PostgreSQL that the stack starts
     has_egress: bool = False  # the routes describe one: it is started, and both applications ask it
+    fault: str | None = None  # the faulty candidate stands around the service; with this fault, or "none" for now
 
     def url(self, process: str) -> str:
         return f"http://{HOST}:{self.ports[process]}"
@@ -58,7 +59,7 @@ class Layout:
         return {
             "legacy": self.url("legacy"),
             "identity": self.url("identity"),
-            "assistant": self.url("extracted"),
+            "assistant": self.url("extracted" if self.fault is None else "candidate"),
             "egress": self.provider_url.removesuffix(urlsplit(self.provider_url).path),
             "evidence": f"sqlite:///{self.data / EVIDENCE}",
         }
@@ -99,6 +100,10 @@ def server_plans(layout: Layout) -> list[Plan]:
         "IDENTITY_JWKS_FILE": str(layout.keys.jwks_file),
         "LEGACY_URL": layout.url("identity"),
     }
+    candidate = []
+    if layout.fault is not None:
+        service["LLM_BASE_URL"] = layout.url("candidate") + urlsplit(layout.llm_base_url).path
+        candidate = [candidate_plan(layout)]
     identity = {**monolith, "OTEL_SERVICE_NAME": "identity"}
     router = {"IDENTITY_SECRET": layout.keys.identity_secret, **_traces(layout)}
     port = str(layout.ports["router"])
@@ -111,6 +116,7 @@ def server_plans(layout: Layout) -> list[Plan]:
             service,
             f"{layout.url('extracted')}/api/search",
         ),
+        *candidate,
         Plan(
             "router",
             _python("-m", "router", "serve", str(layout.routes_file), "--host", HOST, "--port", port),
@@ -118,6 +124,16 @@ def server_plans(layout: Layout) -> list[Plan]:
             f"{layout.url('router')}/login/",
         ),
     ]
+
+
+def candidate_plan(layout: Layout) -> Plan:
+    """In front of the service and behind it, so that what it answers and what it asks can both be spoiled."""
+    provider = layout.llm_base_url.removesuffix(urlsplit(layout.llm_base_url).path)
+    command = _python(
+        *("-m", "sandbox", "candidate", "--port", str(layout.ports["candidate"])),
+        *("--service", layout.url("extracted"), "--provider", provider, "--fault", str(layout.fault)),
+    )
+    return Plan("candidate", command, {}, f"{layout.url('candidate')}/sandbox/fault")
 
 
 def jobs_plan(layout: Layout) -> Plan:

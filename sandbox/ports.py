@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 import psutil
 
-OFFSETS = {"router": 0, "legacy": 1, "extracted": 2, "identity": 3, "egress": 10, "provider": 20, "postgres": 32}
+OFFSETS = {
+    "router": 0,
+    "legacy": 1,
+    "extracted": 2,
+    "identity": 3,
+    "egress": 10,
+    "candidate": 12,
+    "provider": 20,
+    "postgres": 32,
+}
 BACKLOG = 128
 FREE_RANGE = range(20_000, 32_000)
 

@@ -36,6 +36,7 @@ class Options:
     routes: Path | None = None
     ready_file: Path | None = None
     settings: Settings = field(default_factory=Settings)
+    fault: str | None = None  # of the faulty candidate; "none" starts it without one; None: there is no such candidate
 
 
 class DataInUse(Exception):
@@ -151,6 +152,7 @@ def _layout(options: Options, data: Path) -> tuple[Layout, list[tuple[list[Plan]
     unused |= set() if options.postgres else {"postgres"}
     has_egress = routes_file.has_egress(options.routes or ROOT / "routes.toml")
     unused |= set() if has_egress else {"egress"}
+    unused |= {"candidate"} if options.fault is None else set()
     check_free({name: port for name, port in ports.items() if name not in unused})
     before: list[tuple[list[Plan], Plan]] = []
     database_url = options.database_url or f"sqlite:///{data / 'helpdesk.sqlite3'}"
@@ -159,7 +161,19 @@ def _layout(options: Options, data: Path) -> tuple[Layout, list[tuple[list[Plan]
         before.append((preparing, server))
     routes = options.routes.resolve() if options.routes else data / "routes.toml"
     keys = make_keys(data)
-    layout = Layout(ROOT, data, ports, keys, database_url, routes, options.settings, real, options.postgres, has_egress)
+    layout = Layout(
+        ROOT,
+        data,
+        ports,
+        keys,
+        database_url,
+        routes,
+        options.settings,
+        real,
+        options.postgres,
+        has_egress,
+        options.fault,
+    )
     if options.routes is None:
         routes_file.copy_with_urls(ROOT / "routes.toml", routes, layout.upstream_urls)
     else:
