@@ -111,5 +111,4 @@ def listen(host: str, port: int, option: str) -> socket.socket:
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         print(f"Port {port} on {host} {why}: free it, or choose another with {option}.", file=sys.stderr)
         raise typer.Exit(1) from None
-    listener.set_inheritable(True)
     return listener
