@@ -16,8 +16,8 @@ from types import FrameType
 
 RESTART_SECONDS = 1.0
 """Between a worker's beginning and that of the one which replaces it: a worker that cannot run is no busy loop."""
-MERCY_SECONDS = 10.0
-"""How much longer than they were given workers may take to stop; then they are killed."""
+MERCY_SECONDS = 15.0
+"""How much longer than they were given workers may take to stop, ten of them for copies; then they are killed."""
 
 _log = logging.getLogger(__name__)
 

@@ -20,11 +20,11 @@ LINE = re.compile(r'[a-z_]+({([a-z_]+="(\\.|[^"\\\n])*",?)+})? -?[0-9.e+-]+')
 """A sample, as the text format's grammar has it."""
 
 
-def worker(number: int, measurements: Measurements, **more: Any) -> dict[str, Any]:
+def worker(number: int, measured: Measurements, **more: Any) -> dict[str, Any]:
     state = {
         "worker": number, "pid": 7, "uptime_seconds": 1.5, "is_draining": False, "table": "abc", "problem": "",
-        "routes": [], "upstreams": {}, "measurements": measurements.state(),
-        "process": {"tasks": 3, "descriptors": None, "memory_bytes": 10}, **more,
+        "routes": [], "upstreams": {}, "process": {"tasks": 3, "descriptors": None, "memory_bytes": 10}, **more,
+        "measurements": measured.state(),
     }  # fmt: skip
     return dict(json.loads(json.dumps(state)))  # as it comes through the socket
 
@@ -35,9 +35,8 @@ def attributes(status: int, error: str = "") -> dict[str, str | int]:
 
 
 def samples(text: str) -> dict[str, float]:
-    return {
-        name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines() if line[0] != "#")
-    }
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
 
 
 def test_durations_are_counted_in_buckets_that_add_up() -> None:
@@ -97,11 +96,11 @@ async def test_all_that_a_router_says_is_in_the_formats_grammar(tmp_path: Path) 
 
 @pytest.mark.anyio
 async def test_nothing_is_measured_for_nobody(tmp_path: Path) -> None:
-    async with upstream(always(OK)) as legacy:
-        async with serving(routes_file(tmp_path, f'upstreams = {{ legacy = "{legacy.url}" }}')) as router:
-            await router.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    file = routes_file(tmp_path, 'upstreams = { legacy = "http://127.0.0.1:1" }')
+    async with serving(file) as router:
+        await router.ask(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 
-            assert router.app.standing()["measurements"]["durations"] == []
+        assert router.app.standing()["measurements"]["durations"] == []
 
 
 def test_status_warns_of_different_tables_of_silence_and_of_a_change_that_was_not_taken_over() -> None:
