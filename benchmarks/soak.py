@@ -120,6 +120,9 @@ class Router:
         pss = process.memory_full_info().pss // 1024
         return Sample(requests, pss, worker["process"]["tasks"], process.num_fds())
 
+    def last_words(self) -> str:
+        return "".join(Path(self._log.name).read_text("utf-8").splitlines(keepends=True)[-40:])
+
     def close(self) -> None:
         self.process.terminate()
         self.process.wait(60)
@@ -161,7 +164,7 @@ async def at_rest(router: Router, requests: int, before: Sample | None) -> Sampl
             break
         await asyncio.sleep(0.5)
     if sample is None:
-        raise SystemExit("The router does not say how it is.")
+        raise SystemExit(f"The router does not say how it is. Its log ends:\n{router.last_words()}")
     return sample
 
 

@@ -143,7 +143,7 @@ def _standing(route: Route, live: Live) -> dict[str, Any]:
         "stage": route.stage,
         "percent": place_of(route).percent,
         "trip": None if trip is None else _said(trip.state()),
-        "copies": None if copies is None else dataclasses.asdict(copies),
+        "copies": None if copies is None else copies.said(),
     }
 
 

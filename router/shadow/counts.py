@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
@@ -49,6 +49,10 @@ class RouteCounts:
 
     is_silent: bool = False
     """Lately requests were to be copied, and none was (see `copier.LOOK_SECONDS`)."""
+
+    def said(self) -> dict[str, int | dict[str, int]]:
+        """As JSON can say it. Not by `asdict`, which makes another Counter of a Counter's pairs."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def add(self, outcome: Outcome) -> None:
         """What became of one copy."""

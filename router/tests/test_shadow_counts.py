@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,15 @@ def test_every_count_is_a_measurement_of_its_route() -> None:
     assert found["strangler.shadow.dropped"] == [({"strangler.route": "r", "strangler.reason": "queue full"}, 2)]
     assert found["strangler.shadow.silent"] == [({"strangler.route": "r"}, 1)]
     assert found["strangler.shadow.tape_misses"] == [({"strangler.route": "r"}, 0)]
+
+
+def test_status_tells_of_what_was_dropped_too() -> None:
+    counts = Counts()
+    counts["r"].add(Outcome(1, dropped=Dropped.QUEUE_FULL))
+
+    said = json.loads(json.dumps(counts["r"].said()))
+
+    assert (said["dropped"], said["sent"], said["is_silent"]) == ({"queue full": 1}, 0, False)
 
 
 def test_every_measurement_and_every_reason_is_in_the_readme() -> None:
