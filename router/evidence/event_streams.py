@@ -12,11 +12,11 @@ comments are ignored, and an event that no empty line ends does not count.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .json_values import NotJson, fingerprint, parse
+from .json_values import NotJson, canonical, fingerprint, parse
 from .rules import Rules, Trees, parse_pointer
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -38,7 +38,10 @@ class Event(NamedTuple):
     """How far into the body it reaches: where it is complete."""
 
 
-Pieces = dict[tuple[str, ...], list[str]]
+Steps = tuple[str, ...]
+Forest = dict[str | None, "Forest"]
+"""Pointers that begin alike, together, by their steps; None where one ends."""
+Pieces = dict[Steps, list[str]]
 """By the place of a text, what it was joined from."""
 
 
@@ -82,7 +85,7 @@ def events(body: bytes) -> Iterator[Event]:
 
 def parts(body: bytes, rules: Rules) -> list[Part]:
     """The stream's grammar: runs joined, events that the rules ignore left out."""
-    texts = [parse_pointer(place) for place in rules.texts]
+    texts = _forest(rules.texts)
     told: list[Part] = []
     for event in events(body):
         event = event._replace(type=word(event.type))
@@ -111,21 +114,20 @@ def trees_of(part_type: str, rules: Rules, number: str = "*") -> Trees:
     return () if tree is None else (tree,)
 
 
-def _part(event: Event, texts: list[tuple[str, ...]], rules: Rules) -> Part:
+def _part(event: Event, texts: Forest, rules: Rules) -> Part:
     value = _json(event.data)
     if value is None:
         is_piece = event.type == "message" and event.data != DONE
         pieces: Pieces = {(): [event.data]} if is_piece else {}
         return Part(event.type, event.data, is_json=False, id=event.id, retry=event.retry, pieces=pieces, shape=b"text")
-    places: list[tuple[str, ...]] = [()] if isinstance(value, str) else []
-    for wanted in texts:
-        places += _places(value, wanted)
+    places: Iterable[Steps] = [()] if isinstance(value, str) else dict.fromkeys(_places(value, texts))
     if not places:
         return Part(event.type, value, is_json=True, id=event.id, retry=event.retry)
     pieces = {place: [_at(value, place)] for place in places}
     for place in places:
         value = _with(value, place, "")
-    shape = event.type.encode() + fingerprint(value, trees_of(event.type, rules))
+    trees = trees_of(event.type, rules)
+    shape = event.type.encode() + (fingerprint(value, trees) if trees else canonical(value))
     return Part(event.type, value, is_json=True, pieces=pieces, shape=shape)
 
 
@@ -139,31 +141,46 @@ def _json(data: str) -> Any:
         return None
 
 
-def _places(value: Any, wanted: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Where the texts are that a pointer with `*` for any step leads to."""
-    if not wanted:
-        if isinstance(value, str):
+def _forest(texts: Iterable[str]) -> Forest:
+    forest: Forest = {}
+    for text in texts:
+        branch = forest
+        for step in parse_pointer(text):
+            branch = branch.setdefault(step, {})
+        branch[None] = {}
+    return forest
+
+
+def _places(value: Any, forest: Forest) -> Iterator[Steps]:
+    """Where the texts are that pointers with `*` for any step lead to."""
+    if isinstance(value, str):
+        if None in forest:
             yield ()
         return
-    step, rest = wanted[0], wanted[1:]
-    if isinstance(value, dict):
-        steps = list(value) if step == "*" else [step] if step in value else []
-    elif isinstance(value, list):
-        steps = [str(index) for index in range(len(value)) if step in ("*", str(index))]
-    else:
+    if not isinstance(value, (dict, list)):
         return
-    for one in steps:
-        for place in _places(value[one] if isinstance(value, dict) else value[int(one)], rest):
-            yield (one, *place)
+    for step, branch in forest.items():
+        for found in () if step is None else _steps(value, step):
+            for place in _places(value[found] if isinstance(value, dict) else value[int(found)], branch):
+                yield (found, *place)
 
 
-def _at(value: Any, place: tuple[str, ...]) -> Any:
+def _steps(value: dict[str, Any] | list[Any], step: str) -> Iterable[str]:
+    """The steps that there are."""
+    if isinstance(value, dict):
+        return value if step == "*" else (step,) if step in value else ()
+    if step == "*":
+        return map(str, range(len(value)))
+    return (step,) if step.isdecimal() and int(step) < len(value) else ()
+
+
+def _at(value: Any, place: Steps) -> Any:
     for step in place:
         value = value[step] if isinstance(value, dict) else value[int(step)]
     return value
 
 
-def _with(value: Any, place: tuple[str, ...], text: str) -> Any:
+def _with(value: Any, place: Steps, text: str) -> Any:
     """The value, with the text put there; it belongs to us alone, so it is changed in place."""
     if not place:
         return text
