@@ -25,7 +25,7 @@ from .stack import Stack, busy_seconds, log_in, machine, running_stack
 LOOK_AGAIN_SECONDS = 1.0
 ALLOWED_RATIO = 1.5  # first token, 99th percentile: through everything, to the provider's own
 # A draft takes an agent's instructions up word for word, so these make a reply of several hundred tokens.
-INSTRUCTIONS = "Say what we know so far, what we try next, by when we write again and how to reach us. " * 20
+INSTRUCTIONS = "Say what we know so far, what we try next, by when we write again and how to reach us. " * 22
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _rank(ordered: list[float], share: float) -> float:
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--streams", type=int, default=500)
-    arguments.add_argument("--over-seconds", type=float, default=20.0, help="in which the streams begin, one by one")
+    arguments.add_argument("--over-seconds", type=float, default=25.0, help="in which the streams begin, one by one")
     arguments.add_argument("--tokens-per-second", type=float, default=20.0)
     arguments.add_argument("--latency-seconds", type=float, default=1.0)
     arguments.add_argument("--json", type=Path, default=Path("var/benchmarks/streams.json"))
