@@ -84,7 +84,7 @@ def answer_headers(status: int, headers: Headers) -> list[tuple[bytes, bytes]]:
     """An upstream's headers as the caller gets them: in order, repeated ones repeated."""
     named = _named_by_connection(headers)
     # A body is impossible here; servers (uvicorn too) wait for the one that a length announces.
-    bodiless = status in (204, 304)
+    bodiless = status < 200 or status in (204, 304)
     return [
         (name, value)
         for name, value in headers

@@ -51,6 +51,9 @@ class Caller(websocket.Caller, Protocol):
     def cut(self) -> None:
         """Close at once, so that what was sent cannot be taken for a whole answer."""
 
+    def hint(self, status: int, headers: Headers) -> None:
+        """Pass on an interim answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
@@ -221,6 +224,7 @@ async def _forward(
     body, length, has_more = opening
     pool = live.pools[upstream]
     is_upgrade: bool = scope.get(UPGRADE, False)
+    caller: Caller | None = scope.get(CALLER)
     if is_upgrade:
         ours += websocket.OFFER
     with trace.call(upstream) as call:
@@ -232,6 +236,7 @@ async def _forward(
             method in SAFE_METHODS and not has_more,
             is_upgrade,
             None if route is None else route.deadlines,
+            None if caller is None else caller.hint,
         )
         connection = await pool.connect(request)
         listener = None

@@ -22,6 +22,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from .asgi import Application, Asked, status_line
+from .headers import Headers, answer_headers
 from .heads import Refused, checked, is_other_protocol, is_websocket_offer
 from .proxy import CALLER, TARGET
 from .websocket import UPGRADE
@@ -138,6 +139,12 @@ class ServerProtocol(asyncio.Protocol):
             asked.is_gone = True
         self._line.clear()
         self.transport.abort()
+
+    def hint(self, status: int, headers: Headers) -> None:
+        """Pass on an interim answer, for which ASGI has no message. The upstream's limit on headers holds for all."""
+        if self._line and not (self._line[0].is_old or self._line[0].has_begun or self._line[0].is_gone):
+            lines = [name + b": " + value + b"\r\n" for name, value in answer_headers(status, headers)]
+            self.transport.write(b"".join([status_line(status), *lines, b"\r\n"]))
 
     def hand_over(self) -> tuple[asyncio.Transport, bytes]:
         """The bare connection, and what came on it already. Nothing else here may be used any more."""

@@ -346,6 +346,18 @@ async def test_an_interim_answer_does_not_stand_for_the_answer(front: Front) -> 
     assert (answer.status, answer.values(b"link"), answer.body) == (200, [], b"ok")
 
 
+async def test_an_interim_answer_passes_without_what_ends_at_a_proxy(front: Front) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 9\r\n\r\n"
+    router, _ = await front(always(hints + OK))
+    async with caller(router.port) as me:
+        await me.send(GET)
+
+        interim = await me.reader.readuntil(b"\r\n\r\n")
+
+        assert interim == b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
+        assert (await me.answer()).body == b"ok"
+
+
 async def test_who_answered_is_said_if_wished(front: Front) -> None:
     router, _ = await front(always(OK), rest="[server]\nanswered_by = true")
 

@@ -10,12 +10,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import httptools
 
 from ..errors import AnswerCut, AnswerMalformed, UpstreamError
 from ..limits import OwnDeadlines
+
+Hint = Callable[[int, list[tuple[bytes, bytes]]], None]
+"""Takes the status and the headers of an interim answer."""
 
 BUFFERED_BYTES = 262_144
 """So much of an answer is held for a slow caller before the upstream has to wait."""
@@ -36,6 +40,8 @@ class Request(NamedTuple):
     """It asks for another protocol: a 101 is an answer, and the connection is handed over after it."""
     deadlines: OwnDeadlines | None = None
     """Where the route has its own."""
+    hint: Hint | None = None
+    """Told of each interim answer but 100, for which nobody waits (RFC 9110 §15.2)."""
 
 
 class Connection(asyncio.Protocol):
@@ -59,6 +65,7 @@ class Connection(asyncio.Protocol):
         """On the loop's clock; the pool fails the exchange when it has passed."""
         self.ends_at = math.inf
         """Likewise, for the exchange as a whole."""
+        self._hint: Hint | None = None
         self._first_byte_seconds = math.inf
         self.idle_seconds = math.inf
         self.idle_since = 0.0
@@ -89,6 +96,7 @@ class Connection(asyncio.Protocol):
         self._prepare(is_head=request.is_head, is_upgrade=request.is_upgrade)
         self._is_idle = False
         self.has_answer_bytes = False
+        self._hint = request.hint
         self._first_byte_seconds = first_byte_seconds
         self.idle_seconds = idle_seconds
         if not self.is_open:
@@ -262,7 +270,9 @@ class Connection(asyncio.Protocol):
             self.is_upgraded = self._has_head = True
             return
         if self.status < 200:
-            self._is_interim = True  # RFC 9110 §15.2; ASGI has no way to pass it on
+            self._is_interim = True
+            if self._hint is not None and self.status != 100:
+                self._hint(self.status, self.headers)
             self.headers = []
             return
         framing = [header for header in self.headers if header[0] in _FRAMING]

@@ -145,6 +145,12 @@ CONNECTIONS = [
         b"POST /CASE HTTP/1.0\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
         every(got(200), carried(b"abc")),
     ),
+    Case(  # RFC 9110 §15.2: MUST NOT
+        "HTTP/1.0 gets no interim answer",
+        OLD + b"\r\n",
+        every(got(200), answered(1), lambda seen: "got an interim answer" if seen.interim else ""),
+        answer=b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" + OK,
+    ),
     told(many_pipelined_requests_are_answered_in_order),
     told(a_kept_connection_that_the_origin_closed_costs_no_caller_an_answer),
     told(a_request_that_changes_something_is_never_sent_twice),

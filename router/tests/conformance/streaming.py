@@ -86,6 +86,24 @@ async def a_head_comes_before_its_body(bench: Bench) -> None:
     assert (await caller.answer())[0].body == b"ok"
 
 
+async def early_hints_come_before_the_answer_is_there(bench: Bench) -> None:
+    has_hints = asyncio.Event()
+
+    async def script(talk: Talk) -> None:
+        await talk.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
+        async with asyncio.timeout(SECONDS):
+            await has_hints.wait()
+        await talk.send(OK)
+
+    bench.answering(script)
+    caller = await bench.caller()
+    await caller.send(GET)
+    hints = await caller.answer(seconds=SOON_SECONDS)
+    assert [(each.status, each.values(b"link")) for each in hints] == [(103, [b"</a.css>"])], "no hints"
+    has_hints.set()
+    assert [each.status for each in await caller.answer(2)] == [103, 200]
+
+
 async def _goes_piece_by_piece(bench: Bench, line: bytes, pieces: list[bytes]) -> None:
     arrived = asyncio.Semaphore(0)
 
@@ -270,6 +288,7 @@ STREAMING = [
         told(each)
         for each in (
             a_head_comes_before_its_body,
+            early_hints_come_before_the_answer_is_there,
             a_chunked_answer_comes_piece_by_piece,
             an_answer_with_a_length_comes_piece_by_piece,
             an_answer_without_a_length_comes_piece_by_piece,

@@ -25,8 +25,7 @@ ABOUT_BODIES = ("Bodies", "Transfer codings", "Lengths", "Chunks")
 """The groups that a spooling upstream could change something about."""
 
 NOT_YET = {
-    "trailers of an answer pass": "ASGI has no way to pass trailers on (README, what it does not do)",
-    "early hints pass": "ASGI has no way to pass interim answers on (README, what it does not do)",
+    "trailers of an answer pass": "RFC 9110 §6.5.1 lets a proxy drop them; said in the README",
 }
 """Cases that the router fails, and why; one that it does not fail any more fails here."""
 
