@@ -41,7 +41,7 @@ class Request(NamedTuple):
     deadlines: OwnDeadlines | None = None
     """Where the route has its own."""
     hint: Hint | None = None
-    """Told of each interim answer but 100, for which nobody waits (RFC 9110 §15.2)."""
+    """Told of each interim answer but 100, for which nobody waits, and 101 (RFC 9110 §15.2)."""
 
 
 class Connection(asyncio.Protocol):
@@ -271,7 +271,7 @@ class Connection(asyncio.Protocol):
             return
         if self.status < 200:
             self._is_interim = True
-            if self._hint is not None and self.status != 100:
+            if self._hint is not None and self.status > 101:
                 self._hint(self.status, self.headers)
             self.headers = []
             return

@@ -193,7 +193,7 @@ async def _seen(case: Case, bench: Bench) -> Seen:
         if number:
             await asyncio.sleep(QUIET_SECONDS)
         await caller.send(piece)
-    deadline = time.monotonic() + SECONDS / 2
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         final = [each for each in caller.answers if each.status >= 200 or each.status == 101]
         has_all = len(final) >= case.answers and all(each.is_whole for each in final)

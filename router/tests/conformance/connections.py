@@ -110,7 +110,7 @@ CONNECTIONS = [
         OLD + b"Connection: keep-alive\r\n\r\n",
         every(got(200), body(b"ok"), answered(1), either(closed, header(b"content-length", b"2"))),
     ),
-    # RFC 9112 §6.1: never a transfer coding to HTTP/1.0.
+    # RFC 9112 §6.1: never a transfer coding to HTTP/1.0. (HAProxy asks in HTTP/1.0 too, and trusts the origin.)
     Case(
         "HTTP/1.0 gets no chunks of a chunked answer",
         OLD + b"\r\n",

@@ -132,7 +132,10 @@ def _envoy(_: Path, port: int, origin: int) -> str:
         "server_header_transformation": "PASS_THROUGH",
         "request_headers_timeout": f"{DEADLINE_SECONDS}s",
         "stream_idle_timeout": f"{DEADLINE_SECONDS}s",
-        "common_http_protocol_options": {"headers_with_underscores_action": "REJECT_REQUEST"},
+        "common_http_protocol_options": {
+            "headers_with_underscores_action": "REJECT_REQUEST",
+            "idle_timeout": f"{6 * DEADLINE_SECONDS}s",
+        },
         "http_protocol_options": {"accept_http_10": True, "enable_trailers": True},
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "http_filters": [
