@@ -37,8 +37,11 @@ def test_the_median_of_a_fifth_is_that_of_its_samples() -> None:
 
 
 def test_a_fifth_without_samples_is_no_proof() -> None:
-    with pytest.raises(SystemExit, match="no sample"):
-        medians([Sample(10, 1, 1, 1)], 100, 5)
+    late = medians([Sample(10, 1, 1, 1)], 100, 5)
+
+    assert late == {}
+    assert grown(EARLY, late, with_memory=True) == ["there are too few samples: ask for more requests"]
+    assert grown(EARLY, late, with_memory=False) == []
 
 
 @pytest.mark.parametrize(
