@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from ..config import Config, Egress
-from ..errors import ConfigError, Problem
+from ..errors import ConfigError, EvidenceError, Problem
 from ..evidence.store import Store
 from ..evidence.tape import Tape
 from ..reading import load
@@ -43,7 +44,9 @@ class EgressApp(Starlette):
         store, tape = Store(evidence, self._egress.keep_minutes * 60), Tape(evidence.url)
         pool = Pool(self._egress.provider)
         self._calls = Calls(self._egress, pool, store, tape)
+        opening = asyncio.create_task(_opened(tape))
         yield
+        opening.cancel()
         pool.close()
         tape.close()
         store.close()
@@ -52,6 +55,12 @@ class EgressApp(Starlette):
 def create_app() -> EgressApp:
     """A factory, for each worker process."""
     return EgressApp(Path(os.environ.get(FILE_ENV, "routes.toml")))
+
+
+async def _opened(tape: Tape) -> None:
+    """Before it is needed: the first shadow would wait for connection and tables."""
+    with contextlib.suppress(EvidenceError):
+        await tape.change(lambda _: None)
 
 
 def _egress(file: Path, config: Config) -> Egress:

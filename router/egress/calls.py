@@ -43,6 +43,8 @@ LATE_SECONDS = 1.0
 UNRECORDED = 10_000
 """So many exchanges are remembered whose recording was lost."""
 
+_HOW = {State.DIED: "ends here, as the provider ended it", State.CUT: "is incomplete"}
+
 _log = logging.getLogger(__name__)
 
 
@@ -128,7 +130,7 @@ class Calls:
     # --- its shadow
 
     async def _replayed(self, marks: Marks, asked: Asked, way: _Way) -> None:
-        call = _call(marks, SHADOW, asked)
+        call, began = _call(marks, SHADOW, asked), time.monotonic()
         if asked.is_too_long:
             await self._not_sent(call, State.LOST, way, not_sent("too_long", "It is longer than request_bytes."))
             return
@@ -142,19 +144,19 @@ class Calls:
             await self._missed(call, way)
             return
         self._count("replayed")
-        began, state = time.monotonic(), State.WHOLE
+        state = State.CUT
         try:
             at_pace, silent = self._egress.pace == "recorded", self._pool.upstream.idle_seconds
-            state = await replay(self._tape, found, way.send, at_pace=at_pace, silent_seconds=silent)
-        except (AnswerCut, EvidenceError) as error:
-            state = State.CUT
+            state = await replay(self._tape, found, way.send, began=began, at_pace=at_pace, silent_seconds=silent)
+        except EvidenceError as error:
             raise AnswerCut(str(error)) from None
+        except asyncio.CancelledError:
+            state = State.WHOLE  # of what it wanted
+            raise
         finally:
-            seconds = time.monotonic() - began
-            self._store.write(
-                partial(write_head, call_id=call.id, status=way.status, headers=[], seconds=way.seconds(began))
-            )
-            self._store.write(partial(write_end, call_id=call.id, state=state, seconds=seconds))
+            self._ended(call, state, way, began)
+        if state is not State.WHOLE:
+            raise AnswerCut(f"the recording of this call {_HOW[state]}")
 
     async def _found(self, call: Call) -> str | None:
         """The recording, which may be written a moment after the application asked for it."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 
-from ..errors import AnswerCut
-from ..evidence.tape import LOOK_SECONDS, Recorded, State, Tape
+from ..evidence.tape import LOOK_SECONDS, State, Tape
 from .forwarding import Send
 
 
-async def replay(tape: Tape, call_id: str, send: Send, *, at_pace: bool, silent_seconds: float) -> State:
-    """How the recording ended. Raises AnswerCut where that was not at the answer's end, EvidenceError without a tape.
+async def replay(tape: Tape, call_id: str, send: Send, *, began: float, at_pace: bool, silent_seconds: float) -> State:
+    """How the recording ended: if not `WHOLE`, the answer is to be cut. Raises EvidenceError without a tape.
 
+    `began` is when the shadow asked, by `time.monotonic()`: what it took to find the recording is no part of the pace.
     `silent_seconds` is how long a recording that is still being made may stand still: its process may be dead.
     """
-    began = moved = time.monotonic()
+    moved = time.monotonic()
     has_begun, parts = False, 0
     while True:
         found = await tape.recorded(call_id, parts)
@@ -31,18 +31,13 @@ async def replay(tape: Tape, call_id: str, send: Send, *, at_pace: bool, silent_
             moved = time.monotonic()
         parts = found.parts
         if found.state is not State.OPEN:
-            await _ended(found, began + found.seconds if at_pace else began, send)
+            await _until(began + found.seconds if at_pace else began)
+            if found.state is State.WHOLE:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
             return found.state
         if time.monotonic() - moved > silent_seconds:
-            raise AnswerCut("the recording was never ended")
+            return State.CUT
         await asyncio.sleep(LOOK_SECONDS)
-
-
-async def _ended(found: Recorded, at: float, send: Send) -> None:
-    await _until(at)
-    if found.state is not State.WHOLE:
-        raise AnswerCut("and so was the recorded one" if found.state is State.DIED else "the recording is incomplete")
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _until(moment: float) -> None:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import EvidenceError
@@ -37,6 +37,9 @@ CLOSEST = 50
 """So many of an exchange's calls are looked at for the closest to one that is not on the tape."""
 
 Result = TypeVar("Result")
+
+_NEW_CALL, _NEW_PART = insert(tables.calls), insert(tables.parts)
+_CHANGED = update(tables.calls).where(tables.calls.c.id == bindparam("call_id"))
 
 
 class State(StrEnum):
@@ -86,7 +89,7 @@ class Recorded(NamedTuple):
 
 def write_call(connection: Connection, call: Call, state: State = State.OPEN, status: int = 0) -> None:
     row = asdict(call) | {"state": state.value, "status": status, "headers": []}
-    connection.execute(insert(tables.calls).values(row | {"first_seconds": 0.0, "seconds": 0.0, "taken": False}))
+    connection.execute(_NEW_CALL, row | {"first_seconds": 0.0, "seconds": 0.0, "taken": False})
 
 
 def write_head(
@@ -98,7 +101,7 @@ def write_head(
 
 def write_part(connection: Connection, call_id: str, number: int, pieces: list[tuple[float, int]], body: bytes) -> None:
     row = {"call_id": call_id, "number": number, "pieces": pieces, "body": body}
-    connection.execute(insert(tables.parts).values(row))
+    connection.execute(_NEW_PART, row)
 
 
 def write_end(connection: Connection, call_id: str, state: State, seconds: float) -> None:
@@ -106,7 +109,7 @@ def write_end(connection: Connection, call_id: str, state: State, seconds: float
 
 
 def _update(connection: Connection, call_id: str, **values: Any) -> None:
-    connection.execute(update(tables.calls).where(tables.calls.c.id == call_id).values(values))
+    connection.execute(_CHANGED, values | {"call_id": call_id})
 
 
 class Tape:

@@ -53,7 +53,7 @@ def write_comparison(connection: Connection, comparison: Comparison) -> None:
             row["group"], places = OTHER, []
         if _count_group(connection, comparison, row["group"], places) <= EXEMPLARS:
             row["differences"] = [asdict(each) for each in comparison.differences[:DIFFERENCES]]
-    connection.execute(insert(tables.comparisons).values(row))
+    connection.execute(insert(tables.comparisons), row)
 
 
 def group_of(differences: tuple[Difference, ...]) -> tuple[str, list[tuple[str, str]]]:
@@ -74,7 +74,7 @@ def write_counts(connection: Connection, counted: Mapping[tuple[int, str, str], 
 def write_move(connection: Connection, move: Move) -> None:
     row = asdict(move)
     row["evidence"] = dict(move.evidence or {})
-    connection.execute(insert(tables.moves).values(row))
+    connection.execute(insert(tables.moves), row)
 
 
 def _are_too_many(connection: Connection, comparison: Comparison, group: str) -> bool:

@@ -15,7 +15,7 @@ from .wire import SECONDS, Talk, always, caller, until
 
 skip_without_sqlalchemy()
 
-from ..evidence.database import BUSY_SECONDS  # noqa: E402
+from ..evidence.database import BUSY_SECONDS, open_for_reading  # noqa: E402
 from ..evidence.observations import Effect  # noqa: E402
 from .egressing import (  # noqa: E402
     ONE,
@@ -207,8 +207,9 @@ async def test_a_death_in_the_middle_is_replayed_as_one(tmp_path: Path) -> None:
 
         assert recorded.is_cut
         assert (replayed.status, replayed.body, replayed.is_cut) == (200, EVENTS[0], True)
-        (effect,) = await egress.effects(ONE, "primary")
-        assert effect.is_whole
+        for role in ("primary", "shadow"):
+            (effect,) = await egress.effects(ONE, role)
+            assert (effect.status, effect.is_whole) == (200, True)
 
 
 async def test_a_provider_that_hangs_up_without_an_answer_does_so_to_both(tmp_path: Path) -> None:
@@ -371,6 +372,18 @@ async def test_without_its_database_the_egress_passes_on_and_sends_nothing_for_a
         await egress.written()
         (effect,) = await egress.effects(ONE, "shadow")
         assert not effect.is_whole
+
+
+async def test_the_tape_is_forgotten_in_time(tmp_path: Path) -> None:
+    async with between(never_the_same(), tmp_path, "keep_minutes = 0.0001") as egress:
+        await egress.ask(ONE, PRIMARY)
+        await egress.written()
+        assert egress.app._calls is not None
+        await asyncio.to_thread(egress.app._calls._store._forget)
+
+        assert (await egress.ask(ONE, SHADOW)).status == 599
+        with open_for_reading(egress.url).connect() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM tape_parts").scalar_one() == 0
 
 
 async def test_a_locked_database_does_not_delay_the_primary(tmp_path: Path) -> None:
