@@ -9,7 +9,7 @@ $(error DB=$(DB) is no database of the stack: write DB=postgres, or leave it out
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench-proxy bench-streams soak conformance check format lock clean
+.PHONY: help demo up test bench-proxy bench-shadow bench-streams soak conformance check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ bench-proxy: $(READY)  ## CPU per request, per event and latency beside nginx, H
 
 bench-streams: $(READY)  ## 500 open streams through router and service, one worker each
 	@$(BIN)/python -m benchmarks.streams $(ARGS)
+
+bench-shadow: $(READY)  ## what callers notice of shadowing when the candidate hangs, drips, never ends, floods, dies
+	@$(BIN)/python -m benchmarks.shadow $(ARGS)
 
 soak: $(READY)  ## a million requests of every kind, faults among them: memory, tasks, descriptors (ARGS=--smoke: seconds)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import Headers
 
 from .errors import CsrfFailed, NotAuthenticated, PermissionDenied, SettingsError
+from .shadow import is_shadow
 
 HEADER = "X-Internal-Identity"
 LEEWAY_SECONDS = 2
@@ -39,6 +40,7 @@ class Claims(BaseModel):
     org: int | None
     perms: list[str]
     csrf_checked: bool
+    shadow: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ class Verifier:
         if len(tokens) != 1:
             raise _refused(f"{len(tokens)} identity headers instead of one")
         claims = self._claims(tokens[0])
+        if claims.shadow and not is_shadow(",".join(headers.getlist("baggage"))):
+            raise _refused("a copy's identity, on a request that is no copy")
         if method not in SAFE_METHODS and not claims.csrf_checked:
             raise CsrfFailed
         return Caller(int(claims.sub), claims.org, frozenset(claims.perms))

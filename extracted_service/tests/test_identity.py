@@ -37,6 +37,21 @@ def test_a_good_identity_is_the_caller(verifier: Verifier, key: SigningKey) -> N
 
 
 @pytest.mark.parametrize(
+    ("baggage", "is_caller"), [("strangler.role=shadow", True), ("strangler.role=primary", False), ("", False)]
+)
+def test_the_identity_of_a_copy_is_worth_something_only_with_the_mark(
+    verifier: Verifier, key: SigningKey, baggage: str, is_caller: bool
+) -> None:
+    headers = Headers({HEADER: key.token(shadow=True), "baggage": baggage})
+
+    if is_caller:
+        assert verifier.caller("POST", headers).user_id == 3
+    else:
+        with pytest.raises(NotAuthenticated):
+            verifier.caller("POST", headers)
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"iss": "elsewhere"},

@@ -13,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from legacy_app.api import NOT_AUTHENTICATED, NOT_FOUND, PERMISSION_DENIED, ApiError
 from legacy_app.identity import tokens
+from legacy_app.shadow import is_shadow
 
 LEEWAY_SECONDS = 2
 
@@ -32,7 +33,7 @@ def command(*permissions):
             if request.method != "POST" or not token or not settings.IDENTITY_PRIVATE_KEY_FILE:
                 raise Http404
             try:
-                return view(request, _organisation_id(token, permissions), *args, **kwargs)
+                return view(request, _organisation_id(request, token, permissions), *args, **kwargs)
             except ApiError as refusal:
                 return refusal.response()
             except Http404:
@@ -43,7 +44,7 @@ def command(*permissions):
     return decorate
 
 
-def _organisation_id(token, permissions):
+def _organisation_id(request, token, permissions):
     keys = tokens.believed_keys(settings.IDENTITY_PRIVATE_KEY_FILE)
     # The service checked the token's age when the request came; since then the provider may have taken its whole time.
     late = settings.LLM_TIMEOUT_SECONDS + LEEWAY_SECONDS
@@ -51,6 +52,8 @@ def _organisation_id(token, permissions):
         claims = tokens.verified(token, keys, audience=settings.IDENTITY_AUDIENCE, now=time.time(), late_seconds=late)
     except tokens.NotOurs:
         raise ApiError(*NOT_AUTHENTICATED) from None
+    if claims.get("shadow") and not is_shadow(request.headers.get("baggage", "")):
+        raise ApiError(*NOT_AUTHENTICATED)  # a copy's identity gives no command that would be kept
     if not claims["csrf_checked"] or claims["org"] is None or not set(permissions) <= set(claims["perms"]):
         raise ApiError(*PERMISSION_DENIED)
     return claims["org"]

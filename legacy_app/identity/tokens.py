@@ -20,8 +20,13 @@ LIFETIME_SECONDS = 60
 PERMISSION_APPS = frozenset({"tickets", "knowledge", "assistant"})
 
 
-def claims(user: Any, session: SessionBase, *, audience: str, csrf_checked: bool, now: int) -> dict[str, Any]:
-    """`now` is in seconds since 1970. The session's key itself never leaves the monolith."""
+def claims(
+    user: Any, session: SessionBase, *, audience: str, csrf_checked: bool, now: int, shadow: bool = False
+) -> dict[str, Any]:
+    """`now` is in seconds since 1970. The session's key itself never leaves the monolith.
+
+    `shadow`: for a copy of a request; whoever reads the token takes it for nothing else, so that it can write nothing.
+    """
     return {
         "iss": ISSUER,
         "aud": audience,
@@ -33,6 +38,7 @@ def claims(user: Any, session: SessionBase, *, audience: str, csrf_checked: bool
         "org": user.organisation_id,
         "perms": sorted(name for name in user.get_all_permissions() if name.split(".")[0] in PERMISSION_APPS),
         "csrf_checked": csrf_checked,
+        "shadow": shadow,
     }
 
 

@@ -10,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from legacy_app.api import NOT_AUTHENTICATED, PERMISSION_DENIED, ApiError
 from legacy_app.identity import csrf, tokens
+from legacy_app.shadow import is_shadow
 
 
 # Exempt, because the request that needs protection is the caller's: csrf.refusal judges that one.
@@ -48,6 +49,7 @@ def _token(request: HttpRequest) -> str:
         audience=audience,
         csrf_checked=method not in csrf.SAFE_METHODS,
         now=int(time.time()),
+        shadow=is_shadow(request.headers.get("baggage", "")),
     )
     return tokens.signed(claims, key)
 

@@ -154,3 +154,14 @@ def test_a_verdict_names_a_category_and_a_priority_that_tickets_have(lumen, toke
     response = give(lumen.ticket, token, body)
 
     assert (response.status_code, list(response.json()["errors"])) == (400, errors)
+
+
+def test_the_identity_of_a_copy_gives_no_command_that_would_be_kept(lumen, signed):
+    ticket = lumen.ticket
+    before = (ticket.category, ticket.priority)
+
+    answer = give(ticket, signed(shadow=True))
+
+    ticket.refresh_from_db()
+    assert answer.status_code == 401
+    assert (ticket.category, ticket.priority) == before

@@ -44,6 +44,14 @@ def test_a_session_becomes_a_token_for_one_service(browser, maya, key):
     assert response.json()["expires_in"] == told["exp"] - told["iat"] == 60
 
 
+def test_the_token_of_a_copy_says_so(browser, maya, key):
+    original = browser.log_in(maya).exchange("GET")
+    copy = browser.exchange("GET", baggage="strangler.role=shadow")
+
+    assert claims(original, key)["shadow"] is False
+    assert claims(copy, key)["shadow"] is True
+
+
 def test_the_token_names_its_key_and_algorithm(browser, maya):
     response = browser.log_in(maya).exchange("GET")
 
