@@ -14,12 +14,14 @@ from ..headers import Headers, forwarded_of
 from ..stages import Copied, Decision
 from .counts import Counts, Dropped
 from .recording import Recording, Room
-from .words import KEPT_SETUPS, Copy, Outcome, Setup
+from .words import KEPT_SETUPS, Copy, Outcome, Setup, Tally
 
 DOWN_SECONDS = 1.0
 """So long nothing is copied to an upstream that could not be reached; then one copy tries again."""
 LOOK_SECONDS = 60.0
 """How often silent routes are looked for."""
+TALLY_SECONDS = 2.0
+"""How often what was counted is told to the evidence."""
 START_AGAIN_SECONDS = (1.0, 30.0)
 """After a shadow process has ended: at first, and at the most."""
 
@@ -35,7 +37,7 @@ _log = logging.getLogger(__name__)
 class Link(Protocol):
     """A shadow process."""
 
-    def send(self, word: Setup | Copy) -> None: ...
+    def send(self, word: Setup | Copy | Tally) -> None: ...
 
     def kill(self) -> None: ...
 
@@ -152,6 +154,8 @@ class Copier:
         self._heard = 0.0
         self._before: dict[str, tuple[int, int]] = {}
         self._looking: asyncio.TimerHandle | None = None
+        self._tallying: asyncio.TimerHandle | None = None
+        self._told: dict[tuple[str, str], int] = {}
 
     def under(self, config: Config, secret: bytes) -> Shadowing:
         """For a routes.toml that becomes live. The first that copies anything starts the shadow process."""
@@ -204,9 +208,10 @@ class Copier:
     async def close(self) -> None:
         """Copies that are on their way have seconds to end."""
         self._is_closing = True
-        for timer in (self._again, self._looking):
+        for timer in (self._again, self._looking, self._tallying):
             if timer is not None:
                 timer.cancel()
+        self._tell()
         if self._link is not None:
             await self._link.close()
 
@@ -228,6 +233,21 @@ class Copier:
             self._link.send(setup)
         if self._looking is None:
             self._looking = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+            self._tally()
+
+    def _tally(self) -> None:
+        self._tallying = asyncio.get_running_loop().call_later(TALLY_SECONDS, self._tally)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Have the evidence add up what was counted since the last time."""
+        if self._link is None:
+            return
+        now = self.counts.totals()
+        more = {at: number - self._told.get(at, 0) for at, number in now.items() if number != self._told.get(at, 0)}
+        if more:
+            self._told = now
+            self._link.send(Tally(more))
 
     def _hear(self, outcome: Outcome) -> None:
         self._heard = monotonic()

@@ -82,6 +82,16 @@ class Counts(dict[str, RouteCounts]):
         self[route] = RouteCounts()
         return self[route]
 
+    def totals(self) -> dict[tuple[str, str], int]:
+        """By route and name, as the evidence keeps them."""
+        found = {}
+        for route, counts in self.items():
+            for name in (*SIMPLE, "tape_misses"):
+                found[route, f"shadow: {name.replace('_', ' ')}"] = int(getattr(counts, name))
+            for reason, number in counts.dropped.items():
+                found[route, f"shadow: dropped, {reason}"] = number
+        return found
+
     def show(self, meter: Meter) -> None:
         """As OpenTelemetry counters `strangler.shadow.…`; read only when they are exported."""
         for name in (*SIMPLE, "tape_misses"):

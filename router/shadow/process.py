@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from .words import GATHER_SECONDS, Copy, Frames, Outcome, Setup, framed
+from .words import GATHER_SECONDS, Copy, Frames, Outcome, Setup, Tally, framed
 
 PATIENCE_SECONDS = 15.0
 """So long a process that was asked to end may take; longer than copies and the database have (`worker.py`)."""
@@ -42,7 +42,7 @@ class Process(asyncio.Protocol):
     async def _connect(self, sock: socket.socket) -> None:
         await self._loop.create_unix_connection(lambda: self, sock=sock)
 
-    def send(self, word: Setup | Copy) -> None:
+    def send(self, word: Setup | Copy | Tally) -> None:
         self._unsent.append(framed(word))
         if len(self._unsent) == 1:
             self._loop.call_later(GATHER_SECONDS, self._flush)

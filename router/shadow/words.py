@@ -64,7 +64,14 @@ class Outcome(NamedTuple):
     tape_misses: int = 0
 
 
-Word = Setup | Copy | Outcome
+class Tally(NamedTuple):
+    """What was counted since the last one, for the evidence to add up over all processes."""
+
+    counts: dict[tuple[str, str], int]
+    """By route and name."""
+
+
+Word = Setup | Copy | Tally | Outcome
 
 
 def framed(word: Word) -> bytes:

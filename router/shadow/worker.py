@@ -22,7 +22,7 @@ from ..identity import Exchange
 from .asking import Side, Upstreams
 from .counts import Dropped
 from .judging import Judge, Noises, Sides
-from .words import GATHER_SECONDS, KEPT_SETUPS, Copy, Frames, Outcome, Setup, framed
+from .words import GATHER_SECONDS, KEPT_SETUPS, Copy, Frames, Outcome, Setup, Tally, framed
 
 DRAIN_SECONDS = 5.0
 """So long copies that are on their way may take once nobody waits for them any more."""
@@ -96,10 +96,18 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wanted = 0
 
-    def hear(self, word: Setup | Copy) -> None:
-        if isinstance(word, Copy):
-            self._queue.put_nowait(word)
-            return
+    def hear(self, word: Setup | Copy | Tally) -> None:
+        match word:
+            case Copy():
+                self._queue.put_nowait(word)
+            case Tally():
+                if self._kept is not None:
+                    for (route, name), number in word.counts.items():
+                        self._kept.store.count(route, name, number)
+            case Setup():
+                self._go_by(word)
+
+    def _go_by(self, word: Setup) -> None:
         if self._kept is None or self._kept.evidence != word.config.evidence:
             before, self._kept = self._kept, Kept(word.config, self._noises, self._key)
             if before is not None:

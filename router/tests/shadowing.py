@@ -12,7 +12,7 @@ from ..evidence.database import open_engine
 from ..evidence.observations import Comparison
 from ..evidence.reading import latest
 from ..shadow import RouteCounts
-from ..shadow.words import Copy, Outcome, Setup
+from ..shadow.words import Copy, Outcome, Setup, Tally
 from ..shadow.worker import Worker
 from .serving import Serving, routes_file, serving
 from .wire import Script, Upstream, upstream
@@ -29,7 +29,7 @@ class Nearby:
         self.gone = gone
         self.copies: list[Copy] = []
 
-    def send(self, word: Setup | Copy) -> None:
+    def send(self, word: Setup | Copy | Tally) -> None:
         if isinstance(word, Copy):
             self.copies.append(word)
         self.worker.hear(word)
@@ -44,7 +44,7 @@ class Nearby:
 class Deaf(Nearby):
     """A shadow process that takes copies and makes none."""
 
-    def send(self, word: Setup | Copy) -> None:
+    def send(self, word: Setup | Copy | Tally) -> None:
         if isinstance(word, Copy):
             self.copies.append(word)
 

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from ..evidence.database import open_engine
 from ..evidence.observations import Kind, Verdict
+from ..evidence.reading import counted
 from ..reading import parse
+from ..shadow import copier
 from ..shadow.judging import epoch_of
-from .shadowing import both, kept, settled
-from .wire import OK, Script, Talk, always
+from .shadowing import Both, both, kept, settled
+from .wire import OK, Script, Talk, always, until
 
 pytestmark = pytest.mark.anyio
 
@@ -21,6 +24,14 @@ POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"
 def json(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
     lines = [b"HTTP/1.1 " + status, b"content-type: application/json", b"content-length: %d" % len(body), *headers]
     return b"\r\n".join([*lines, b"", b""]) + body
+
+
+def numbers(both: Both) -> dict[str, int]:
+    """What the evidence has counted."""
+    kept(both)
+    worker = both.links[0].worker
+    assert worker._kept is not None
+    return counted(open_engine(worker._kept.evidence.url, writes=False)).get("r", {})
 
 
 def in_turn(*answers: bytes) -> Script:
@@ -48,6 +59,22 @@ async def test_two_answers_that_say_the_same_match(tmp_path: Path) -> None:
     assert (comparison.control, comparison.candidate) == ("legacy", "service")
     assert comparison.exchange_id.encode() in all_.service.asked[0].values(b"traceparent")[0]
     assert 0 < comparison.candidate_seconds < 5
+
+
+async def test_what_was_counted_is_added_up_in_the_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copier, "TALLY_SECONDS", 0.05)
+    async with both(tmp_path, always(OK), always(OK)) as all_:
+        await all_.router.ask(GET)
+        await all_.router.ask(GET.replace(b"\r\n\r\n", b"\r\nRange: bytes=0-1\r\n\r\n"))
+        await settled(all_)
+        await until(lambda: len(numbers(all_)) == 4)
+
+        assert numbers(all_) == {
+            "shadow: offered": 2,
+            "shadow: dropped, not comparable": 1,
+            "shadow: sent": 1,
+            "shadow: matched": 1,
+        }
 
 
 async def test_a_mismatch_is_kept_by_its_place(tmp_path: Path) -> None:
