@@ -48,7 +48,7 @@ shadow = {{ effects = "none" }}
 """
 SETTINGS = """
 [upstreams]
-legacy = "http://127.0.0.1:{legacy}"
+legacy = {{ url = "http://127.0.0.1:{legacy}", keep_seconds = 0.5 }}
 candidate = "http://127.0.0.1:{candidate}"
 [shadow]
 workers = 16

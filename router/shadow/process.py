@@ -48,7 +48,7 @@ class Process(asyncio.Protocol):
             self._loop.call_later(GATHER_SECONDS, self._flush)
 
     def _flush(self) -> None:
-        if self._transport is not None:
+        if self._transport is not None and self._unsent:
             self._transport.writelines(self._unsent)
             self._unsent = []
 

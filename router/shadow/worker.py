@@ -162,8 +162,9 @@ async def serve(sock: socket.socket) -> None:
     untold: list[bytes] = []
 
     def tell_all() -> None:
-        writer.writelines(untold)
-        untold.clear()
+        if untold:
+            writer.writelines(untold)
+            untold.clear()
 
     def tell(outcome: Outcome) -> None:
         untold.append(framed(outcome))
