@@ -57,6 +57,7 @@ class Calls:
         self._store = store
         self._tape = tape
         self._unrecorded: OrderedDict[str, None] = OrderedDict()
+        self._has_told = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller: Any = scope[CALLER]
@@ -94,6 +95,9 @@ class Calls:
                 await self._recorded(marks, asked, receive, way)
             case _:
                 self._count("passed on" if marks.exchange_id else "passed on without exchange id")
+                if not marks.exchange_id and not self._has_told:
+                    self._has_told = True
+                    _log.warning("A call came without a trace id: whoever makes such calls can never be compared")
                 await forward(self._pool, asked, receive, way.send, None)
 
     # --- the primary of a shadowed exchange

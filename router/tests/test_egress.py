@@ -327,13 +327,16 @@ async def test_no_secret_gets_onto_the_tape(tmp_path: Path) -> None:
     assert b"SECRET" not in kept
 
 
-async def test_what_belongs_to_no_exchange_passes_and_is_counted(tmp_path: Path) -> None:
+async def test_what_belongs_to_no_exchange_passes_and_is_counted_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with between(never_the_same(), tmp_path) as egress:
         for exchange, role in (("", ""), (ONE, ""), ("", PRIMARY), (ONE, "strangler.role=other")):
             assert (await egress.ask(exchange, role)).status == 200
 
         assert await egress.effects(ONE, "primary") == ()
         assert await egress.counted() == {"egress: passed on": 2, "egress: passed on without exchange id": 2}
+        assert caplog.text.count("came without a trace id") == 1
 
 
 async def test_a_shadow_without_an_exchange_is_refused(tmp_path: Path) -> None:
