@@ -12,6 +12,7 @@ from .check import check
 from .egress import egress
 from .explain import explain
 from .init import init
+from .report import report
 from .serve import serve
 from .status import status
 from .survey import survey_spans
@@ -25,6 +26,7 @@ app.command()(status)
 app.command()(egress)
 app.command()(advance)
 app.command()(rollback)
+app.command()(report)
 app.command("survey")(survey_spans)
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from .. import edit
 from ..cli import app
 from ..cli.advance import advance
-from ..config import Route
+from ..config import Config, Route
 from ..edit import moved, read, swap
 from ..errors import ConfigError, EditError
 from ..steps import PERCENTS, STAGES, Place, is_forward, named_place, next_place
@@ -54,6 +54,13 @@ def refused(file: Path, *words: str) -> str:
     assert file.read_bytes() == before
     assert sorted(each.name for each in file.parent.iterdir()) == [file.name]
     return str(result.exception)
+
+
+@pytest.fixture(autouse=True)
+def _evidence_that_allows_everything(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What it takes is `test_gate.py`'s; the journal is written where the command runs."""
+    monkeypatch.setattr(sys.modules[advance.__module__], "gated", lambda config, route, then: (None, None))
+    monkeypatch.chdir(tmp_path_factory.mktemp("journal"))
 
 
 @pytest.fixture
@@ -197,10 +204,10 @@ def test_a_file_that_is_wrong_already_is_not_touched(tmp_path: Path) -> None:
 def test_a_gate_that_objects_stops_an_advance_unless_it_is_forced_and_never_a_way_back(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def objects(route: Route, place: Place) -> str:
-        return f"{route.name} failed 3 % of the time on its way to {place}."
+    def objects(config: Config, route: Route, place: Place) -> tuple[str, None]:
+        return f"{route.name} failed 3 % of the time on its way to {place}.", None
 
-    monkeypatch.setattr(sys.modules[advance.__module__], "gate", objects)
+    monkeypatch.setattr(sys.modules[advance.__module__], "gated", objects)
 
     assert '"reply" stays in legacy: reply failed 3 %' in refused(file, "advance", "reply", "--to", "extracted")
     forced = run(file, "advance", "reply", "--to", "extracted", "--force", "--reason", "a  fire")
@@ -239,7 +246,8 @@ def test_of_many_operators_at_once_none_undoes_what_another_did(tmp_path: Path) 
     routes = "".join(f'[[routes]]\nname = "r{n}"\npath = "/{n}"\nstage = "legacy"\n' for n in range(6))
     file = routes_file(tmp_path, f'[upstreams]\nlegacy = "http://h"\nnew = "http://n"\n{routes}')
 
-    operators = [started("advance", f"r{n}", "--to", "extracted", "--file", str(file)) for n in range(6)]
+    forced = ("--force", "--reason", "a drill")
+    operators = [started("advance", f"r{n}", "--to", "extracted", *forced, "--file", str(file)) for n in range(6)]
     for operator in operators:
         assert operator.wait(60) == 0
 

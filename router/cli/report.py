@@ -1,0 +1,117 @@
+"""`report`: what the evidence says of every route, for people, for programs, and as a page."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..edit import find
+from ..errors import EvidenceError
+from ..evidence.gates import RATES, Word, in_words
+from ..reading import load
+from .check import File
+from .survey import PAPER_COLUMNS
+
+if TYPE_CHECKING:
+    from ..report import RouteReport
+
+ONE = Annotated[str, typer.Option("--route", help="only this one")]
+AsJson = Annotated[bool, typer.Option("--json", help="everything, for a program")]
+Page = Annotated[Path | None, typer.Option("--html", help="write a page into this file as well")]
+
+SILENT = "copies should be made, and not one was compared yet under these builds and rules"
+DIFFERENCES = 8
+"""So many clusters of a route are printed; --json and --html have more."""
+
+
+class Exit(IntEnum):
+    """For pipelines; 2 says that a file or a database cannot be used."""
+
+    GO = 0
+    NO_GO = 1
+    KEEP_WATCHING = 3
+
+
+def report(file: File = Path("routes.toml"), route: ONE = "", as_json: AsJson = False, html: Page = None) -> None:
+    """Say of every copied route whether it may move on. Exit status 0: all may; 1: one must not; 3: keep watching."""
+    try:
+        from ..evidence.database import open_for_reading  # routing alone comes without what evidence needs
+        from ..report import as_json as in_json
+        from ..report import report as reported
+        from ..report_page import page
+    except ModuleNotFoundError as missing:
+        raise EvidenceError(f"Reports need {missing.name}: pip install sqlalchemy") from None
+    config = load(file)
+    if route:
+        config = config._replace(routes=(find(config, route),))
+    found = reported(config, open_for_reading(config.evidence.url))
+    if html:
+        html.write_text(page(found, time.time()), "utf-8")
+    if as_json:
+        print(json.dumps([in_json(each) for each in found], indent=2))
+    else:
+        _print(found)
+    raise typer.Exit(exit_status(found))
+
+
+def exit_status(found: list[RouteReport]) -> Exit:
+    """Of the routes that are copied or were compared; a route that nothing is known of is watched, not passed."""
+    words = {each.verdict.word for each in found if each.is_copied or each.evidence.comparisons}
+    if Word.NO_GO in words:
+        return Exit.NO_GO
+    return Exit.GO if words == {Word.GO} else Exit.KEEP_WATCHING
+
+
+def _print(found: list[RouteReport]) -> None:
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PAPER_COLUMNS)
+    table = Table(box=None, pad_edge=False)
+    for title in ("route", "at", "compared", "mismatches", "errors", "slower", "nothing to say", "verdict"):
+        table.add_column(title, justify="left" if title in ("route", "at", "verdict") else "right")
+    for each in found:
+        rates = [_rate(each, name) for name in RATES]
+        says = str(each.verdict) if each.is_copied or each.evidence.comparisons else "not copied"
+        count, without = str(each.evidence.comparisons), str(each.evidence.inconclusive)
+        table.add_row(each.route.name, str(each.place), count, *rates, without, says)
+    console.print(table)
+    for each in found:
+        for line in _lines(each):
+            console.print(line, soft_wrap=True)
+
+
+def _rate(found: RouteReport, name: str) -> str:
+    rate = found.evidence.rates[name]
+    return f"{rate.hits} of {rate.seen}" if rate.seen else "–"
+
+
+def _lines(found: RouteReport) -> list[str]:
+    lines: list[str] = []
+    name = found.route.name
+    if found.is_silent:
+        lines.append(
+            f"\n{name}: copies should be made, and not one was compared yet under these builds and rules. See status."
+        )
+    if found.verdict.reasons and found.evidence.comparisons:
+        lines += [f"\n{name}:", *(f"  {reason}" for reason in found.verdict.reasons)]
+    if found.clusters:
+        lines.append(f"\n{name} differs in:")
+        for cluster in found.clusters[:DIFFERENCES]:
+            where = f"{cluster.place or '(whole)'} {cluster.kind}"
+            lines.append(f"  {where}, last {_ago(cluster.last_at)}, for example in exchange {cluster.exemplars[0]}")
+        if len(found.clusters) > DIFFERENCES:
+            lines.append(f"  … and {len(found.clusters) - DIFFERENCES} more places; --json has them")
+    if found.inconclusive:
+        lines.append(f"\n{name} said nothing lately because:")
+        lines += [f"  {count} × {reason}" for reason, count in sorted(found.inconclusive.items())]
+    return lines
+
+
+def _ago(at: float) -> str:
+    return f"{in_words(max(0.0, time.time() - at))} ago"

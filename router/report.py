@@ -1,0 +1,124 @@
+"""What the evidence says of each route now: counted, judged by its gate, its differences grouped. It only reads."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import reduce
+from typing import Any
+
+from sqlalchemy import Engine
+
+from .config import COPYING, Config, Route
+from .evidence import reading
+from .evidence.clusters import Cluster, clusters_of
+from .evidence.gates import Evidence, RouteVerdict, added, verdict_of
+from .evidence.reading import Group
+from .evidence.verdict import bounded
+from .evidence.writing import Move
+from .shadow.judging import epoch_of
+from .steps import Place, place_of
+
+MOVES = 10
+"""So many of the latest moves of a route are told."""
+GROUPS = 50
+"""So many groups of differences of a route are told, the most frequent ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteReport:
+    """One route in its present epoch: what was gathered under other builds or rules does not count."""
+
+    route: Route
+    place: Place
+    epoch: str
+    evidence: Evidence
+    verdict: RouteVerdict
+    groups: tuple[Group, ...]
+    clusters: tuple[Cluster, ...]
+    """Of the exemplars: single places, each with exchanges to look at."""
+    inconclusive: dict[str, int]
+    """Why nothing could be said, of the latest comparisons."""
+    moves: tuple[Move, ...]
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether copies are made of some of its requests now."""
+        return self.place.stage in COPYING and self.route.shadow.percent > 0 and self.place.percent != 100
+
+    @property
+    def is_silent(self) -> bool:
+        """Copies should be made, and not one was ever compared."""
+        return self.is_copied and not self.evidence.comparisons
+
+
+def report(config: Config, engine: Engine) -> list[RouteReport]:
+    """Every route of the file, in its order."""
+    return [report_of(config, route, engine) for route in config.routes]
+
+
+def report_of(config: Config, route: Route, engine: Engine) -> RouteReport:
+    epoch = epoch_of(config, route)
+    evidence = reduce(
+        lambda so_far, one: added(so_far, one, route.gate), reading.sequence(engine, route.name, epoch), Evidence()
+    )
+    groups = reading.groups(engine, route.name, epoch)[:GROUPS]
+    shown = [comparison for group in groups for comparison in reading.exemplars(engine, group)]
+    reasons: dict[str, int] = {}
+    for each in reading.latest(engine, route.name):
+        if each.reason and each.epoch == epoch:
+            reasons[each.reason] = reasons.get(each.reason, 0) + 1
+    return RouteReport(
+        route,
+        place_of(route),
+        epoch,
+        evidence,
+        verdict_of(evidence, route.gate),
+        tuple(groups),
+        tuple(clusters_of(shown)),
+        reasons,
+        tuple(reading.moves(engine, route.name, MOVES)),
+    )
+
+
+def as_json(found: RouteReport) -> dict[str, Any]:
+    """For programs, and for the journal. Times in seconds since 1970, rates and bounds as shares from 0 to 1."""
+    limits = found.route.gate.limits()
+    rates = {}
+    for name, rate in found.evidence.rates.items():
+        now = bounded(rate, limits[name])
+        rates[name] = {
+            "seen": rate.seen,
+            "hits": rate.hits,
+            "lower": now.lower,
+            "upper": now.upper,
+            "allowed": limits[name].rate,
+        }
+    best, likely = found.verdict.more
+    return {
+        "route": found.route.name,
+        "place": str(found.place),
+        "epoch": found.epoch,
+        "copied": found.is_copied,
+        "silent": found.is_silent,
+        "comparisons": found.evidence.comparisons,
+        "inconclusive": found.evidence.inconclusive,
+        "inconclusive_reasons": found.inconclusive,
+        "first_at": found.evidence.first_at,
+        "last_at": found.evidence.last_at,
+        "rates": rates,
+        "verdict": str(found.verdict.word),
+        "says": str(found.verdict),
+        "reasons": list(found.verdict.reasons),
+        "more": {"at_best": best, "at_this_rate": likely},
+        "groups": [
+            {
+                "count": group.count,
+                "first_at": group.first_at,
+                "last_at": group.last_at,
+                "places": [{"place": place, "kind": str(kind)} for place, kind in group.places],
+            }
+            for group in found.groups
+        ],
+        "clusters": [asdict(cluster) | {"kind": str(cluster.kind)} for cluster in found.clusters],
+        "moves": [asdict(move) for move in found.moves],
+    }
