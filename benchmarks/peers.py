@@ -64,8 +64,8 @@ def _works(command: Command) -> bool:
 
 def _version(command: Command) -> str:
     said = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    lines = [line.strip() for line in (said.stdout + said.stderr).splitlines() if line.strip()]
-    return lines[0][:100] if lines else "unknown"
+    lines = [line.replace(command[0], "").strip() for line in (said.stdout + said.stderr).splitlines() if line.strip()]
+    return lines[0][:100] if lines else "unknown"  # without the path, which is nobody's business
 
 
 _ROUTER_VERSION = """
