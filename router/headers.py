@@ -31,6 +31,7 @@ _HOP_BY_HOP = frozenset(
 # Answered here (RFC 9110 §10.1.1) or written anew below.
 _OURS = frozenset((b"expect", b"content-length", b"proxy-authorization", b"via"))
 _ONLY_WE_SAY = frozenset((IDENTITY, IDENTITY_SECRET, b"forwarded", b"x-real-ip", TRACEPARENT, b"tracestate", BAGGAGE))
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
 _NOT_FORWARDED = _HOP_BY_HOP | _OURS | _ONLY_WE_SAY
 
 
@@ -83,13 +84,16 @@ def forwarded(scheme: str, address: str, headers: Headers) -> list[tuple[bytes, 
 def answer_headers(status: int, headers: Headers) -> list[tuple[bytes, bytes]]:
     """An upstream's headers as the caller gets them: in order, repeated ones repeated."""
     named = _named_by_connection(headers)
+    dropped = _HOP_BY_HOP | named if named else _HOP_BY_HOP
     # A body is impossible here; servers (uvicorn too) wait for the one that a length announces.
-    bodiless = status < 200 or status in (204, 304)
-    return [
-        (name, value)
-        for name, value in headers
-        if name not in _HOP_BY_HOP and name not in named and not (bodiless and name == b"content-length")
-    ]
+    if status < 200 or status in (204, 304):
+        dropped |= {b"content-length"}
+    return [header for header in headers if header[0] not in dropped]
+
+
+def announces_body(headers: Headers) -> bool:
+    """Whether a request says anything about a body, an empty one included (RFC 9112 §6)."""
+    return not _FRAMING.isdisjoint(dict(headers))
 
 
 def first(headers: Headers, wanted: bytes) -> bytes | None:

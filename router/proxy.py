@@ -19,7 +19,17 @@ from .access_log import AccessLog
 from .config import LEGACY, Route, Server
 from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge, Stopped, UpstreamError
 from .failures import failure_answer, may_fall_back
-from .headers import IDENTITY, PRIMARY, TRACEPARENT, Headers, answer_headers, first, forwarded_of, request_head
+from .headers import (
+    IDENTITY,
+    PRIMARY,
+    TRACEPARENT,
+    Headers,
+    announces_body,
+    answer_headers,
+    first,
+    forwarded_of,
+    request_head,
+)
 from .identity import SAFE_METHODS, Exchange, Refusal, Token, is_same_path
 from .routes import Table
 from .shadow import Recording, Shadowing
@@ -189,7 +199,9 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
         if answer.recording is not None:
             ours.append(PRIMARY)
             receive, answer.send = answer.recording.hears(receive), answer.recording.sees(answer.send)
-    opening = await _opening_body(headers, receive, live.pools[primary], live.server.spool_bytes)
+    opening = _NO_BODY
+    if announces_body(headers):
+        opening = await _opening_body(headers, receive, live.pools[primary], live.server.spool_bytes)
     try:
         await _forward(live, trace, scope, receive, answer, route, primary, ours, cookies, opening)
         return
