@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import math
+import os
 import re
 import sqlite3
 import statistics
@@ -278,7 +279,11 @@ def main() -> int:
     arguments.add_argument("--behaviours", nargs="+", choices=BEHAVIOURS, default=list(BEHAVIOURS))
     arguments.add_argument("--json", type=Path, default=Path("var/benchmarks/shadow.json"))
     arguments.add_argument("--smoke", action="store_true", help="a second of each: does it work, not what is noticed")
+    arguments.add_argument(
+        "--niceness", type=int, default=0, help="of all that is measured: below 0 (root) it is heard on a busy machine"
+    )
     chosen = arguments.parse_args()
+    os.nice(chosen.niceness)
     if chosen.smoke:
         chosen.seconds, chosen.repetitions = 0.5, 1
     with tempfile.TemporaryDirectory() as folder:
