@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..config import LEGACY, Config, Route
 from ..errors import EvidenceError
-from ..evidence.compare import compare
+from ..evidence.compare import LONGER, compare
 from ..evidence.digests import REDACTED, Values
 from ..evidence.judge import Exchange, judged
 from ..evidence.noise import Noise, decided, learned
@@ -24,6 +24,8 @@ from .words import Copy
 THREAD_BYTES = 65_536
 """Longer answers are compared in a thread: meanwhile other copies' times are measured."""
 
+SPARE_BYTES = 65_536
+"""A short answer may become so much longer and still be read whole."""
 ROLES = ("control", "candidate")
 Noises = dict[tuple[str, str], Noise]
 """What was learned of each route in each epoch, since this process began."""
@@ -86,7 +88,8 @@ class Judge:
 
     async def _asked(self, copy: Copy, upstream: str, side: Side, sides: Sides) -> Answered:
         is_live = self._shadow.effects == "live"
-        return await ask(copy, upstream, side, sides.body_bytes, sides.deadline, is_live=is_live)
+        body_bytes = min(sides.body_bytes, _enough(copy.control, sides.body_bytes))
+        return await ask(copy, upstream, side, body_bytes, sides.deadline, is_live=is_live)
 
     async def _judged_with_effects(self, copy: Copy, candidate: Answered) -> tuple[Comparison, Observation]:
         try:
@@ -130,6 +133,12 @@ def epoch_of(config: Config, route: Route) -> str:
     sides = (route.to, LEGACY) if route.stage == "reverse" else (LEGACY, route.to)
     builds = {f"{role} {name}": config.upstreams[name].build for role, name in zip(ROLES, sides, strict=True)}
     return epoch({**builds, "effects": route.shadow.effects or "none"}, route.shadow.same, route.gate)
+
+
+def _enough(control: Observation, most: int) -> int:
+    """So many bytes of the other answer show that it is another one: what floods is cut before it costs anything."""
+    is_encoded = any(name == b"content-encoding" for name, _ in control.headers)
+    return most if is_encoded or control.error else SPARE_BYTES + (LONGER + 1) * len(control.body)
 
 
 def _why_inconclusive(control: Observation, candidate: Observation) -> str:
