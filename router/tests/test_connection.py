@@ -286,6 +286,19 @@ def test_a_header_without_an_end_is_refused_before_it_fills_the_memory(loop: asy
     assert wire.is_aborted
 
 
+def test_a_trailer_without_an_end_is_refused_before_it_fills_the_memory(loop: asyncio.AbstractEventLoop) -> None:
+    connection, wire = opened(loop)
+    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Endless: ")
+
+    for _ in range(HEAD_BYTES // 1000 + 1):
+        connection.data_received(b"a" * 1000)
+
+    assert now(connection.read()) == b"a"
+    with pytest.raises(AnswerMalformed):
+        now(connection.read())
+    assert wire.is_aborted
+
+
 def test_a_length_or_an_encoding_may_have_blanks_around_it(loop: asyncio.AbstractEventLoop) -> None:
     connection, _ = opened(loop)
 

@@ -86,7 +86,8 @@ class Connection(asyncio.Protocol):
         self._must_close = False
         self.is_request_sent = True
         """False while a body is still on its way: a connection with half a request on it is not used again."""
-        self._early_bytes = 0
+        self._silent_bytes = 0
+        """Since the last piece of a body: of a head, of trailers or of a chunk's frame."""
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
 
@@ -206,8 +207,7 @@ class Connection(asyncio.Protocol):
         if self.is_upgraded:
             self._chunks.append(data)
             return
-        if not self._has_head:
-            self._early_bytes += len(data)
+        self._silent_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -217,12 +217,12 @@ class Connection(asyncio.Protocol):
                 self._malformed("it changes the protocol unasked")
         except httptools.HttpParserError as error:
             self._malformed(str(error))
+        if self._silent_bytes > HEAD_BYTES and not self.is_complete and self.error is None:
+            self._malformed("its headers are too long")  # the parser shows one only when it is complete
+            return
         if self._has_head:
             self.deadline = math.inf if self._is_paused else self._loop.time() + self.idle_seconds
             self._wake()
-            return
-        if self._early_bytes > HEAD_BYTES:  # the parser shows a header only when it is complete
-            self._malformed("its headers are too long")
 
     def eof_received(self) -> bool:
         self.is_open = False
@@ -261,13 +261,14 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         if self._is_surplus:
             return
-        if self._early_bytes > HEAD_BYTES and sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
+        if self._silent_bytes > HEAD_BYTES and sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
             raise ValueError("its headers are too long")
         self.status = self._parser.get_status_code()
         if not 100 <= self.status <= 599:
             raise ValueError(f"its status is {self.status}")
         if self.status == 101 and self._is_upgrade:
             self.is_upgraded = self._has_head = True
+            self._silent_bytes = 0
             return
         if self.status < 200:
             self._is_interim = True
@@ -283,6 +284,7 @@ class Connection(asyncio.Protocol):
         self._is_delimited = bool(framing)
         self._must_close = not self._parser.should_keep_alive()
         self._has_head = True
+        self._silent_bytes = 0
         if self._is_head:
             self.is_complete = True
 
@@ -290,6 +292,7 @@ class Connection(asyncio.Protocol):
         if self.is_complete:
             self._is_surplus = True
             return
+        self._silent_bytes = 0
         self._chunks.append(body)
         self._buffered += len(body)
         if self._buffered > BUFFERED_BYTES and not self._is_paused and self._transport is not None:
