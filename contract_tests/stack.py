@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,6 +40,8 @@ class Stack:
     routes: Path
     database_url: str
     legacy: str  # the monolith itself, without the router
+    candidate: str = ""  # the faulty candidate, if there is one
+    pids: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def traces(self) -> Path:
@@ -58,6 +61,12 @@ class Stack:
         expected = "identity" if stage == "extracted" else "legacy"
         self._wait(lambda: all(self._refused_by(kind) == expected for kind in ROUTES.values()), stage)
 
+    @property
+    def evidence_url(self) -> str:
+        """The database of the comparisons and the tape."""
+        found = tomllib.loads(self.routes.read_text("utf-8"))["evidence"]["url"]
+        return str(found)
+
     def take_over(self, stage: str, primary: str) -> None:
         """As `move`, for a stage in which copies are made; `primary` is the upstream that answers in it."""
         text = self.routes.read_text("utf-8")
@@ -74,6 +83,18 @@ class Stack:
         """What the provider received lately, oldest first."""
         found: list[dict[str, Any]] = httpx.get(f"{self.provider}/sandbox/calls").json()["calls"]
         return found
+
+    def number_of_calls(self) -> int:
+        """How many the provider received since they were forgotten, remembered or not."""
+        return int(httpx.get(f"{self.provider}/sandbox/calls?last=1").json()["received"])
+
+    def last_exchange(self) -> str:
+        """The exchange for which the provider was called last."""
+        return str(self.calls()[-1]["headers"]["traceparent"].split("-")[1])
+
+    def plant(self, name: str) -> None:
+        """A fault of the faulty candidate, or `none`."""
+        httpx.put(f"{self.candidate}/sandbox/fault", json={"fault": name}).raise_for_status()
 
     def fault(self, kind: str, **details: Any) -> None:
         """What the provider does wrong with the next call, unless `details` narrow it down (see sandbox/README.md)."""
@@ -103,11 +124,15 @@ class Stack:
 
 
 @contextmanager
-def running_stack(data: Path, *, postgres: bool = False) -> Iterator[Stack]:
-    """Start the whole stack on free ports with its own data, and stop it."""
+def running_stack(
+    data: Path, *, postgres: bool = False, routes: Path | None = None, faulty: bool = False
+) -> Iterator[Stack]:
+    """Start the whole stack on free ports with its own data, and stop it; `faulty` with the faulty candidate."""
     ready = data / "ready.json"
     command = [sys.executable, "-m", "sandbox", "up", "--port-base", "0", "--data", str(data), "--quiet"]
     command += ["--postgres"] if postgres else []
+    command += ["--routes", str(routes)] if routes else []
+    command += ["--fault", "none"] if faulty else []
     log = (data / "stack.log").open("w")
     process = subprocess.Popen([*command, "--ready-file", str(ready)], stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -142,4 +167,12 @@ def _ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Stack:
         time.sleep(0.05)
     told = json.loads(ready.read_text())
     provider = told.get("provider") or os.environ["LLM_BASE_URL"].removesuffix("/v1")  # the stack starts none then
-    return Stack(told["router"], provider, Path(told["routes_file"]), told["database_url"], told["legacy"])
+    return Stack(
+        told["router"],
+        provider,
+        Path(told["routes_file"]),
+        told["database_url"],
+        told["legacy"],
+        told.get("candidate", ""),
+        told["pids"],
+    )

@@ -30,6 +30,7 @@ LARGEST_ANSWER_BYTES = 16_777_216
 LARGEST_REFUSAL_BYTES = 65_536
 SLOWEST_REFUSAL_SECONDS = 2.0
 DEFAULT_RETRY_AFTER_SECONDS = 5
+SHOULD_RETRY = "x-should-retry"  # with "false" OpenAI, and whoever stands before it, say that no attempt will help
 KEEP_IDLE_SECONDS = 4.0  # below the 5 s after which uvicorn and others close an idle connection
 
 
@@ -211,10 +212,12 @@ def _places(settings: Settings) -> Places:
 async def _refusal(response: httpx.Response) -> Setback:
     status, said = response.status_code, response.headers.get("Retry-After")
     asked_seconds = None if said is None else retry_after_seconds(said, datetime.now(UTC))
+    may_be_cured = response.headers.get(SHOULD_RETRY) != "false"
     if status != httpx.codes.TOO_MANY_REQUESTS:
-        return Setback(Failed(f"it answered {status}"), is_transient(status), asked_seconds)
+        return Setback(Failed(f"it answered {status}"), may_be_cured and is_transient(status), asked_seconds)
     busy = Busy(DEFAULT_RETRY_AFTER_SECONDS if asked_seconds is None else asked_seconds)
-    return Setback(busy, not completions.quota_is_used_up(await _start_of(response)), asked_seconds)
+    may_be_cured = may_be_cured and not completions.quota_is_used_up(await _start_of(response))
+    return Setback(busy, may_be_cured, asked_seconds)
 
 
 async def _start_of(response: httpx.Response) -> bytes:

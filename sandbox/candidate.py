@@ -8,6 +8,7 @@ of the faults of `planted.py`, or none.
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,7 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from .planted import ASKED, FAULTS, Fault, events_of, planted
+from .planted import ASKED, FAULTS, Fault, planted
+from .spoiling import events_of
 
 PATIENCE_SECONDS = 60.0
 MAX_CONNECTIONS = 500
@@ -41,7 +43,7 @@ class Candidate:
         """`PUT /sandbox/fault` with `{"fault": "dropped-field"}`, or `none`; `GET` lists them."""
         if request.method == "GET":
             now = self.planted.name if self.planted else "none"
-            return JSONResponse({"planted": now, "faults": {each.name: each.says for each in FAULTS}})
+            return JSONResponse({"planted": now, "faults": {each.name: _told(each) for each in FAULTS}})
         try:
             name = json.loads(await request.body())["fault"]
             self.planted = planted(name)
@@ -64,6 +66,7 @@ class Candidate:
     async def answer(self, request: Request) -> Response:
         """A caller's request to the service."""
         fault = self.planted if self.planted and _shows(self.planted, request.url.path) else None
+        await asyncio.sleep(fault.later_seconds if fault else 0)
         answer = await self._sent(request, self.service_url, await request.body())
         if fault is None or fault.call or fault.calls > 1:
             return StreamingResponse(_pieces(answer), answer.status_code, _headers(answer))
@@ -101,6 +104,10 @@ def serve(host: str, port: int, service_url: str, provider_url: str, fault: Faul
     )
 
 
+def _told(fault: Fault) -> dict[str, str]:
+    return {name: getattr(fault, name) for name in ("says", "shown_by", "place", "kind")}
+
+
 def _shows(fault: Fault, path: str) -> bool:
     return ASKED[fault.shown_by].fullmatch(path) is not None
 
@@ -119,8 +126,11 @@ async def _spoiled(fault: Fault, answer: httpx.Response) -> Response:
     if fault.content_type:
         headers["content-type"] = fault.content_type
     status = fault.status or answer.status_code
-    await asyncio.sleep(fault.later_seconds)
-    if fault.answer or fault.events or fault.at_once:
+    began = time.monotonic()
+    if fault.events:
+        events = fault.events(events_of(await answer.aread()))
+        return StreamingResponse(_at_its_pace(events, time.monotonic() - began), status, headers)
+    if fault.answer or fault.at_once:
         return Response(_changed(fault, await answer.aread()), status, headers)
     pieces = _cut_off(_pieces(answer)) if fault.is_cut else _pieces(answer)
     return StreamingResponse(pieces, status, headers)
@@ -131,7 +141,14 @@ def _changed(fault: Fault, body: bytes) -> bytes:
         document = json.loads(body)
         fault.answer(document)
         return json.dumps(document).encode()
-    return b"".join(fault.events(events_of(body))) if fault.events else body
+    return body
+
+
+async def _at_its_pace(events: list[bytes], seconds: float) -> AsyncIterator[bytes]:
+    """Later than the service sent them, but no faster: what is to be seen is the fault, not a burst."""
+    for event in events:
+        yield event
+        await asyncio.sleep(seconds / len(events))
 
 
 async def _pieces(answer: httpx.Response) -> AsyncIterator[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,11 +24,9 @@ ASKED = {
 
 @pytest.fixture(scope="module", autouse=True)
 def shadowed(stack: Stack) -> Iterator[None]:
-    """Every route that has two sides may be copied, with the tape."""
+    """The routes say themselves that their copies have the tape; each test says the stage."""
     stack.pace(latency_seconds=0.05, tokens_per_second=500)
     before = stack.routes.read_text("utf-8")
-    text = re.sub(r"(?m)^shadow\s*=.*\n", "", before)
-    stack.routes.write_text(re.sub(r"(?m)^(split\s*=.*)$", r'\1\nshadow = { effects = "tape" }', text), "utf-8")
     yield
     stack.routes.write_text(before, "utf-8")
 

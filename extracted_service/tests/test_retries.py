@@ -95,6 +95,8 @@ async def test_a_passing_trouble_is_tried_again(
         *[(httpx.Response(status), Failed) for status in (302, 400, 401, 403, 404, 413, 422)],
         (httpx.Response(429, json=QUOTA, headers={"Retry-After": "0"}), Busy),
         (httpx.Response(429, headers={"Retry-After": "90"}), Busy),
+        (httpx.Response(599, headers={"x-should-retry": "false"}), Failed),
+        (httpx.Response(429, headers={"x-should-retry": "false", "Retry-After": "0"}), Busy),
         (httpx.Response(200, html="<h1>Proxy</h1>"), Failed),
         (httpx.Response(200, json={"error": {"message": "overloaded"}}), Failed),
         (httpx.RemoteProtocolError("nonsense"), Failed),

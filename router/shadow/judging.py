@@ -146,7 +146,6 @@ def _why_inconclusive(control: Observation, candidate: Observation) -> str:
     if candidate.error == "IdentityUnavailable":
         return "the identity exchange failed"
     has_new_cookies = any(name == b"set-cookie" for name, _ in control.headers)
-    is_refused = candidate.status in (401, 403) and control.status not in (401, 403)
-    if is_refused and has_new_cookies:
+    if candidate.status in (401, 403) and has_new_cookies:
         return "the answer to the caller changed the caller's cookies"
     return ""

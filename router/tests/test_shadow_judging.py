@@ -213,8 +213,10 @@ async def test_an_answer_without_an_end_is_cut_off_at_the_limit(tmp_path: Path) 
     assert all_.counts.failed == 0
 
 
-async def test_a_refusal_after_the_callers_cookies_changed_says_nothing(tmp_path: Path) -> None:
-    logged_in = json(b"{}", b"set-cookie: sessionid=new")
+@pytest.mark.parametrize("status", [b"200 OK", b"401 Unauthorized"])
+async def test_a_refusal_after_the_callers_cookies_changed_says_nothing(tmp_path: Path, status: bytes) -> None:
+    """Be it that the copy comes with a session that is gone, or that a marked copy is not told to forget its own."""
+    logged_in = json(b"{}", b"set-cookie: sessionid=new", status=status)
     refused = json(b"{}", status=b"401 Unauthorized")
     async with both(tmp_path, always(logged_in), always(refused)) as all_:
         await all_.router.ask(GET)
