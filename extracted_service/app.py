@@ -1,5 +1,6 @@
 """The application: settings in, FastAPI out."""
 
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -36,6 +37,9 @@ from .settings import Settings, read_settings
 from .shadow import Shadow
 from .telemetry import OFF, Telemetry, note_caller_left, note_failure, open_telemetry
 
+GARBAGE_OBJECTS = 50_000
+"""So many new objects before circles are looked for."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -43,9 +47,14 @@ def create_app(settings: Settings | None = None, telemetry: Telemetry = OFF) -> 
     """The application; without settings it reads the environment, or ends the process with what is wrong there."""
     if settings is None:
         try:
-            return create_app(read_settings(), open_telemetry(os.environ))
+            app = create_app(read_settings(), open_telemetry(os.environ))
         except SettingsError as error:
             raise SystemExit(f"The assistant service cannot start.\n{error}") from None
+        # What is here now stays for as long as the process, and a token leaves nothing in circles: looking for that
+        # every few hundred objects would cost a twelfth of the CPU of a stream.
+        gc.freeze()
+        gc.set_threshold(GARBAGE_OBJECTS)
+        return app
 
     verifier = Verifier(Keys(settings.identity_jwks_file), settings.identity_issuer, settings.identity_audience)
 
