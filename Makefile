@@ -9,7 +9,7 @@ $(error DB=$(DB) is no database of the stack: write DB=postgres, or leave it out
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench-proxy bench-shadow bench-streams soak conformance check format lock clean
+.PHONY: help demo up test bench-proxy bench-shadow bench-streams shadow-proof soak conformance check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ bench-streams: $(READY)  ## 500 open streams through router and service, one wor
 
 bench-shadow: $(READY)  ## what callers notice of shadowing when the candidate hangs, drips, never ends, floods, dies
 	@$(BIN)/python -m benchmarks.shadow $(ARGS)
+
+shadow-proof: $(READY)  ## a thousand exchanges with a copy each: identical sides are found identical, at no provider call
+	@IDENTICAL_EXCHANGES=1000 $(BIN)/pytest -s contract_tests/tests/test_identical.py $(ARGS)
 
 soak: $(READY)  ## a million requests of every kind, faults among them: memory, tasks, descriptors (ARGS=--smoke: seconds)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)

@@ -109,7 +109,8 @@ class Stack:
 
     def _refused_by(self, kind: str, session: str = "") -> str:
         """Which listener of the monolith refuses nobody in particular: its own, or the one that says who is calling."""
-        answer = httpx.post(f"{self.router}/api/tickets/0/{kind}", headers={"Cookie": f"sessionid={session}"})
+        headers = {"Cookie": f"sessionid={session}", "If-Match": '"nobody"'}  # on a condition: is never copied
+        answer = httpx.post(f"{self.router}/api/tickets/0/{kind}", headers=headers)
         return answer.headers["x-answered-by"]
 
     def _wait_for_split(self) -> None:

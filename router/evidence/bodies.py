@@ -112,13 +112,13 @@ def _differ_texts(found: Found, place: str, control: bytes, candidate: bytes) ->
         one, other = control.decode(), candidate.decode()
     except UnicodeDecodeError:
         return False
-    if _is_excused(found, place, one, other):
+    if is_excused(found, place, one, other):
         return True
     lines, others = one.split("\n"), other.split("\n")
     aligned = _one_to_one(lines) if len(lines) == len(others) else in_order(lines, others)
     for left, right in aligned.together:
         there = f"{place} line {left + 1}"
-        if lines[left] != others[right] and not _is_excused(found, there, lines[left], others[right]):
+        if lines[left] != others[right] and not is_excused(found, there, lines[left], others[right]):
             found.value(there, lines[left], others[right])
     for left in aligned.missing:
         found.missing(f"{place} line {left + 1}", lines[left])
@@ -127,7 +127,8 @@ def _differ_texts(found: Found, place: str, control: bytes, candidate: bytes) ->
     return True
 
 
-def _is_excused(found: Found, place: str, control: str, candidate: str) -> bool:
+def is_excused(found: Found, place: str, control: str, candidate: str) -> bool:
+    """Whether a rule for this place lets two texts differ so."""
     tree = found.rules.under(*place.split())
     return tree is not None and tree.rule is not None and excuses_text(tree.rule, control, candidate)
 

@@ -17,7 +17,7 @@ What a route's rules excuse is no difference. Everything here is a pure function
 from __future__ import annotations
 
 from .alignment import in_any_order
-from .bodies import differ_bodies, differ_contents, header
+from .bodies import differ_bodies, differ_contents, header, is_excused
 from .digests import HIDDEN, Values
 from .event_streams import word
 from .found import Found
@@ -61,6 +61,8 @@ def _differ_heads(found: Found, control: Observation, candidate: Observation) ->
     for name in (name.lower() for name in found.rules.headers):
         one, other = (header(side, name.encode()).decode("latin-1") for side in (control, candidate))
         if _meaning(name, one) == _meaning(name, other):
+            continue
+        if one and other and is_excused(found, f"header {name}", one, other):
             continue
         if one and other:
             found.value(f"header {name}", one, other)

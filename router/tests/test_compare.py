@@ -63,6 +63,15 @@ def test_two_lines_of_a_header_are_one_list() -> None:
     assert found(with_headers(("vary", "a"), ("vary", "b")), with_headers(("vary", "b, a"))) == []
 
 
+def test_a_header_may_differ_as_a_rule_says() -> None:
+    rules = Rules(rules=(Rule(at="header location", pattern="/jobs/[0-9]+", reason="each side numbers its own"),))
+
+    assert found(with_headers(("location", "/jobs/7")), with_headers(("location", "/jobs/12")), rules) == []
+    assert found(with_headers(("location", "/jobs/7")), with_headers(("location", "/jobs/x")), rules) == [
+        ("header location", "value")
+    ]
+
+
 def test_which_headers_are_compared_is_the_rules_to_say() -> None:
     rules = Rules(headers=("X-Total",))
 
