@@ -33,7 +33,7 @@ bench-shadow: $(READY)  ## what callers notice of shadowing when the candidate h
 	@$(BIN)/python -m benchmarks.shadow $(ARGS)
 
 shadow-proof: $(READY)  ## a thousand exchanges with a copy each: identical sides are found identical, at no provider call
-	@IDENTICAL_EXCHANGES=1000 $(BIN)/pytest -s contract_tests/tests/test_identical.py $(ARGS)
+	@IDENTICAL_EXCHANGES=1000 $(BIN)/pytest -s --timeout 900 contract_tests/tests/test_identical.py $(ARGS)
 
 soak: $(READY)  ## a million requests of every kind, faults among them: memory, tasks, descriptors (ARGS=--smoke: seconds)
 	@$(BIN)/python -m benchmarks.soak $(ARGS)
