@@ -20,6 +20,8 @@ from .steps import Place, place_of
 
 MOVES = 10
 """So many of the latest moves of a route are told."""
+COPIES = "shadow: "
+"""How the counts of copies begin among all that is counted of a route."""
 GROUPS = 50
 """So many groups of differences of a route are told, the most frequent ones."""
 
@@ -38,6 +40,8 @@ class RouteReport:
     """Of the exemplars: single places, each with exchanges to look at."""
     inconclusive: dict[str, int]
     """Why nothing could be said, of the latest comparisons."""
+    copies: dict[str, int]
+    """What became of its copies, under all builds and rules: offered, sent, dropped and why, …"""
     moves: tuple[Move, ...]
 
     @property
@@ -76,6 +80,11 @@ def report_of(config: Config, route: Route, engine: Engine) -> RouteReport:
         tuple(groups),
         tuple(clusters_of(shown)),
         reasons,
+        {
+            name.removeprefix(COPIES): number
+            for name, number in reading.counted(engine).get(route.name, {}).items()
+            if name.startswith(COPIES)
+        },
         tuple(reading.moves(engine, route.name, MOVES)),
     )
 
@@ -103,6 +112,7 @@ def as_json(found: RouteReport) -> dict[str, Any]:
         "comparisons": found.evidence.comparisons,
         "inconclusive": found.evidence.inconclusive,
         "inconclusive_reasons": found.inconclusive,
+        "copies": found.copies,
         "first_at": found.evidence.first_at,
         "last_at": found.evidence.last_at,
         "rates": rates,

@@ -71,6 +71,9 @@ def _route(found: RouteReport) -> Iterator[str]:
                 f"<td>{_interval(bounded(rate, limit), limit)}</td></tr>"
             )
         yield "</table>"
+    if found.copies:
+        told = "; ".join(f"{count} {what}" for what, count in found.copies.items())
+        yield f'<p class="quiet">Copies: {escape(told)}</p>'
     if found.clusters:
         yield "<table><tr><th>differs in</th><th>how</th><th>first</th><th>last</th><th>for example</th></tr>"
         for cluster in found.clusters:

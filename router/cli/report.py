@@ -100,6 +100,8 @@ def _lines(found: RouteReport) -> list[str]:
         )
     if found.verdict.reasons and found.evidence.comparisons:
         lines += [f"\n{name}:", *(f"  {reason}" for reason in found.verdict.reasons)]
+    if found.copies:
+        lines.append(f"\n{name}, copies: {'; '.join(f'{count} {what}' for what, count in found.copies.items())}")
     if found.clusters:
         lines.append(f"\n{name} differs in:")
         for cluster in found.clusters[:DIFFERENCES]:

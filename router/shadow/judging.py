@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from ..config import LEGACY, Config, Route
@@ -16,7 +17,7 @@ from ..evidence.digests import REDACTED, Values
 from ..evidence.judge import Exchange, judged
 from ..evidence.noise import Noise, decided, learned
 from ..evidence.observations import Comparison, Observation, Verdict
-from ..evidence.rules import epoch
+from ..evidence.rules import Rules, epoch
 from ..evidence.tape import PRIMARY, SHADOW, Tape
 from .asking import Answered, Side, ask
 from .words import Copy
@@ -54,7 +55,8 @@ class Judge:
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._shadow = route.shadow
-        self._rules = route.shadow.same
+        self._same = self._holding = route.shadow.same
+        self._day = date.min
         self._stage = route.stage
         self._at = (route.name, epoch_of(config, route))
         self._tape = tape
@@ -62,6 +64,14 @@ class Judge:
         self._values = Values(key, config.evidence.values, (*REDACTED, *config.evidence.redact))
         self._has_effects = route.shadow.effects in ("tape", "live")
         self._draw = draw
+
+    @property
+    def _rules(self) -> Rules:
+        """Those that hold today: after its last day a rule excuses nothing."""
+        today = datetime.now(UTC).date()
+        if today != self._day:
+            self._day, self._holding = today, self._same.holding(today)
+        return self._holding
 
     async def judged(self, copy: Copy, sides: Sides) -> tuple[Comparison, Observation]:
         """Send the copy and judge what comes back. Of a read, control is asked twice now and then, to learn where it

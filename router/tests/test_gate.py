@@ -14,7 +14,6 @@ from typer.testing import CliRunner, Result
 
 from ..cli import app
 from ..cli.auto import Do, next_step, walk
-from ..config import Evidence as EvidenceSettings
 from ..errors import EditError
 from ..evidence.observations import Comparison, Difference, Kind, Verdict
 from ..evidence.store import Store
@@ -54,7 +53,7 @@ class Moving:
     def saw(self, count: int, verdict: Verdict = Verdict.MATCH, at: float | None = None, **fields: Any) -> None:
         config = load(self.file)
         epoch = epoch_of(config, config.routes[0])
-        store = Store(EvidenceSettings(url=config.evidence.url))
+        store = Store(config.evidence)
         for number in range(count):
             seconds = time.time() if at is None else at
             fields.setdefault("reason", "")
@@ -164,6 +163,10 @@ def test_report_says_of_each_route_what_was_counted_what_differs_and_the_verdict
     moving.saw(100)
     moving.saw(2, Verdict.MISMATCH, differences=(difference,))
     moving.saw(1, Verdict.INCONCLUSIVE, reason="the recording is cut off")
+    store = Store(load(moving.file).evidence)
+    store.count("ask", "shadow: offered", 110)
+    store.count("ask", "shadow: dropped, too large", 7)
+    store.close()
 
     told = moving.run("report")
 
@@ -172,6 +175,7 @@ def test_report_says_of_each_route_what_was_counted_what_differs_and_the_verdict
     assert "keep watching" in told.output
     assert "body /usage/prompt_tokens missing, last" in told.output
     assert "1 × the recording is cut off" in told.output
+    assert "ask, copies: 7 dropped, too large; 110 offered" in told.output
     assert "not copied" in told.output  # the other route
 
 

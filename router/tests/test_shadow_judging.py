@@ -91,6 +91,19 @@ async def test_a_mismatch_is_kept_by_its_place(tmp_path: Path) -> None:
     assert len(difference.control) == 16
 
 
+@pytest.mark.parametrize(("until_day", "verdict"), [("2020-01-31", Verdict.MISMATCH), ("2999-12-31", Verdict.MATCH)])
+async def test_after_its_last_day_a_rule_excuses_nothing(tmp_path: Path, until_day: str, verdict: Verdict) -> None:
+    rule = f'{{ at = "body /a", ignore = true, reason = "it is being mended", until = {until_day} }}'
+    route = f'stage = "shadow"\nshadow = {{ effects = "none", twice_percent = 0, rules = [{rule}] }}'
+    async with both(tmp_path, always(json(b'{"a": 1}')), always(json(b'{"a": 2}')), route=route) as all_:
+        await all_.router.ask(GET)
+        await settled(all_)
+
+        (comparison,) = kept(all_)
+
+    assert comparison.verdict is verdict
+
+
 async def test_a_mismatch_of_a_read_is_asked_again_on_both_sides_before_it_counts(tmp_path: Path) -> None:
     old, new = json(b'{"a": 1}'), json(b'{"a": 2}')
     async with both(tmp_path, in_turn(old, new), always(new)) as all_:
