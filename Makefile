@@ -9,7 +9,7 @@ $(error DB=$(DB) is no database of the stack: write DB=postgres, or leave it out
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench-proxy bench-shadow bench-streams shadow-proof soak conformance check format lock clean
+.PHONY: help demo up test bench bench-genai bench-proxy bench-scale bench-shadow bench-streams shadow-proof soak conformance check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,14 @@ up: $(READY)  ## only the processes, without the story
 
 test: $(READY)  ## every test
 	@$(BIN)/pytest $(ARGS)
+
+bench: bench-genai bench-proxy bench-shadow bench-streams bench-scale  ## every benchmark, one after the other (not the soak)
+
+bench-genai: $(READY)  ## 500 requests at once that wait 1–4 s for a model: sync workers, threads, ASGI, the extracted service
+	@$(BIN)/python -m benchmarks.genai $(ARGS)
+
+bench-scale: $(READY)  ## workers, thousands of open streams, a million comparisons on SQLite and PostgreSQL
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
 bench-proxy: $(READY)  ## CPU per request, per event and latency beside nginx, HAProxy, Envoy, Caddy, Node … whichever are here
 	@$(BIN)/python -m benchmarks.proxy $(ARGS)

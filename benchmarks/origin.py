@@ -53,20 +53,22 @@ class Origin(asyncio.Protocol):
             group.discard(self._transport)
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, event_seconds: float) -> None:
     loop = asyncio.get_running_loop()
     groups: list[set[asyncio.Transport]] = [set() for _ in range(GROUPS)]
     turns = itertools.cycle(range(GROUPS))
-    await loop.create_server(lambda: Origin(groups, turns), "127.0.0.1", port, backlog=1024)
+    await loop.create_server(lambda: Origin(groups, turns), "127.0.0.1", port, backlog=4096)
     at = loop.time()
     for group in itertools.cycle(groups):
         for transport in group:
             transport.write(CHUNK)
-        at += EVENT_SECONDS / GROUPS
+        at += event_seconds / GROUPS
         await asyncio.sleep(max(0.0, at - loop.time()))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    uvloop.run(serve(parser.parse_args().port))
+    parser.add_argument("--event-seconds", type=float, default=EVENT_SECONDS, help="between two events of a stream")
+    chosen = parser.parse_args()
+    uvloop.run(serve(chosen.port, chosen.event_seconds))

@@ -49,21 +49,32 @@ class Cores:
     def __init__(self) -> None:
         self._all = sorted(os.sched_getaffinity(0))
 
-    def start(self, command: list[str], *, measured: bool, **options: Any) -> subprocess.Popen[str]:
-        os.sched_setaffinity(0, {self._all[0 if measured else -1]})  # inherited by the child
+    def start(self, command: list[str], *, measured: bool | None, **options: Any) -> subprocess.Popen[str]:
+        """On the core for what is measured or for what is not; None: on any."""
+        if measured is not None:
+            os.sched_setaffinity(0, {self._all[0 if measured else -1]})  # inherited by the child
         try:
             return subprocess.Popen(command, text=True, cwd=ROOT, **options)
         finally:
             os.sched_setaffinity(0, self._all)
 
+    def move_to_the_last(self, processes: list[psutil.Process]) -> None:
+        """What runs already and is not measured."""
+        for each in processes:
+            each.cpu_affinity([self._all[-1]])
+
+    def measure_from_the_last(self) -> None:
+        """This process itself: it puts the load on."""
+        os.sched_setaffinity(0, {self._all[-1]})
+
 
 def origins(stack: contextlib.ExitStack, cores: Cores, folder: Path) -> tuple[int, int]:
     """Ports of what answers requests (nginx, if it is here) and of what streams events."""
-    ours, nginx = _free_port(), shutil.which("nginx")
-    _spawned(stack, cores, [sys.executable, "-m", "benchmarks.origin", "--port", str(ours)], folder / "origin", ours)
+    ours, nginx = free_port(), shutil.which("nginx")
+    spawned(stack, cores, [sys.executable, "-m", "benchmarks.origin", "--port", str(ours)], folder / "origin", ours)
     if not nginx:
         return ours, ours
-    port = _free_port()
+    port = free_port()
     file = folder / "origin" / "nginx.conf"
     folders = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in NGINX_FOLDERS)
     file.write_text(
@@ -74,20 +85,22 @@ def origins(stack: contextlib.ExitStack, cores: Cores, folder: Path) -> tuple[in
         location / {{ return 200 '{JSON.decode()}'; }} }} }}""",
         "utf-8",
     )
-    _spawned(stack, cores, [nginx, "-c", str(file), "-e", f"{folder}/origin.log"], folder / "origin", port)
+    spawned(stack, cores, [nginx, "-c", str(file), "-e", f"{folder}/origin.log"], folder / "origin", port)
     return port, ours
 
 
-def started(stack: contextlib.ExitStack, cores: Cores, peer: Peer, folder: Path, origin: int) -> Running:
+def started(
+    stack: contextlib.ExitStack, cores: Cores, peer: Peer, folder: Path, origin: int, *, measured: bool | None = True
+) -> Running:
     """A proxy in front of the origin on this port."""
-    port = _free_port()
+    port = free_port()
     place = folder / f"{peer.name.replace(' ', '-')}-{port}"
     place.mkdir()
-    process = _spawned(stack, cores, peer.command(place, port, origin), place, port, peer.environ, measured=True)
+    process = spawned(stack, cores, peer.command(place, port, origin), place, port, peer.environ, measured=measured)
     return Running(peer.name, psutil.Process(process.pid), f"http://127.0.0.1:{port}")
 
 
-def _spawned(
+def spawned(
     stack: contextlib.ExitStack,
     cores: Cores,
     command: list[str],
@@ -95,7 +108,7 @@ def _spawned(
     port: int,
     environ: Mapping[str, str] | None = None,
     *,
-    measured: bool = False,
+    measured: bool | None = False,
 ) -> subprocess.Popen[str]:
     place.mkdir(exist_ok=True)
     log = stack.enter_context((place / "log").open("w"))
@@ -119,7 +132,7 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.wait(5)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -1,9 +1,10 @@
-"""Many HTTP streams read at once, as cheaply as Python can: bytes and times now, what they say when all is over."""
+"""Many HTTP answers read at once, as cheaply as Python can: bytes and times now, what they say when all is over."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -12,15 +13,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PATIENCE_SECONDS = 180.0
+UNFINISHED = "no end in the time that there was"
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One request, answered with a stream of events."""
+    """One request, answered with a stream of events or with something whole."""
 
     url: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
     def address(self) -> tuple[str, int]:
         parts = urlsplit(self.url)
@@ -29,7 +32,8 @@ class Ask:
     def head(self) -> bytes:
         """`Connection: close`: the end of the connection is the end of the answer, whatever stands in it."""
         parts = urlsplit(self.url)
-        lines = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close"]
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        lines = [f"{self.method} {target} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close"]
         lines += [f"Content-Length: {len(self.body)}", *(f"{name}: {value}" for name, value in self.headers.items())]
         return "\r\n".join([*lines, "", ""]).encode()
 
@@ -68,6 +72,7 @@ class Crowd:
 
     asks: list[Ask]
     over_seconds: float
+    patience_seconds: float = PATIENCE_SECONDS  # then nobody waits for an answer any longer
     open: int = 0  # streams whose answer has begun and not ended
 
     async def read(self) -> list[Stream]:
@@ -83,10 +88,10 @@ class Crowd:
         except OSError as error:
             return type(error).__name__
         try:
-            await asyncio.wait_for(reading.over, PATIENCE_SECONDS)
+            await asyncio.wait_for(reading.over, self.patience_seconds)
         except TimeoutError:
             transport.abort()
-            return f"no end within {PATIENCE_SECONDS:.0f} s"
+            return UNFINISHED
         return reading
 
 
@@ -111,13 +116,15 @@ class Stream:
 
 
 def _stream(reading: Reading | str) -> Stream:
-    """The tokens of a complete answer, or what is wrong with it."""
+    """The tokens of a complete answer, or what is wrong with it. An answer that is no stream counts as one token."""
     if isinstance(reading, str):
         return Stream(error=reading)
     raw = b"".join(reading.pieces)
     head, _, chunked = raw.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200 "):
         return Stream(error=head.split(b"\r\n")[0].decode("latin-1") or "closed without an answer")
+    if b"content-type: text/event-stream" not in head.lower():
+        return _whole(reading, head, chunked)
     piece_ends = list(accumulate(map(len, reading.pieces)))
     texts: list[str] = []
     times: list[float] = []
@@ -134,6 +141,17 @@ def _stream(reading: Reading | str) -> Stream:
     if not chunked.endswith(b"\r\n0\r\n\r\n") or not (last == "data: [DONE]" or last.startswith("event: done\n")):
         return Stream(error="the answer is not complete")
     return Stream("", reading.asked, reading.times[0], reading.ended, "".join(texts), times)
+
+
+def _whole(reading: Reading, head: bytes, body: bytes) -> Stream:
+    """An answer with a length, or the same in chunks."""
+    if length := re.search(rb"\r\ncontent-length: *(\d+)", head.lower()):
+        is_complete, text = len(body) == int(length[1]), body
+    else:
+        is_complete, text = body.endswith(b"0\r\n\r\n"), b"".join(chunk for _, chunk in _chunks(body))
+    if not is_complete:
+        return Stream(error="the answer is not complete")
+    return Stream("", reading.asked, reading.times[0], reading.ended, text.decode(), [reading.times[-1]])
 
 
 def _chunks(body: bytes) -> list[tuple[int, bytes]]:

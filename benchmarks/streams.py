@@ -46,7 +46,7 @@ async def run(stack: Stack, count: int, over_seconds: float, pace: dict[str, flo
         tickets = (await client.get("/api/tickets?page_size=20")).json()["results"]
     wanted = json.dumps({"instructions": INSTRUCTIONS}).encode()
     through = [Ask(f"{stack.router}/api/tickets/{ticket['id']}/reply", head, wanted) for ticket in tickets]
-    direct = await _provider_requests(stack, through, pace)
+    direct = await provider_requests(stack, through, pace)
     said = [stream.text for stream in await Crowd(direct, 0).read()]
 
     provider = await _measured(stack, _repeated(direct, count), said, over_seconds)
@@ -54,10 +54,10 @@ async def run(stack: Stack, count: int, over_seconds: float, pace: dict[str, flo
     return {"machine": where, "pace": pace, "over_seconds": over_seconds, "provider": provider, "through": callers}
 
 
-async def _provider_requests(stack: Stack, asks: list[Ask], pace: dict[str, float]) -> list[Ask]:
+async def provider_requests(stack: Stack, asks: list[Ask], pace: dict[str, float]) -> list[Ask]:
     """What the service asks of the provider for each of these, so that it can be asked directly."""
     async with httpx.AsyncClient(base_url=stack.provider) as client:
-        await client.put("/sandbox/settings", json={"latency_seconds": 0, "tokens_per_second": 0})
+        await client.put("/sandbox/settings", json=dict.fromkeys(pace, 0))
         requests = []
         for ask in asks:
             await client.delete("/sandbox/calls")

@@ -36,6 +36,7 @@ class Settings:
     latency_seconds: float = 0.5  # until the first token
     tokens_per_second: float = 60.0  # 0: all at once
     embedding_latency_seconds: float = 0.05
+    latency_spread_seconds: float = 0.0  # so much more at the most; how much, the prompt alone decides
 
 
 class Provider:
@@ -88,7 +89,8 @@ class Provider:
                 said = completion(request, hashlib.sha256(body).hexdigest())
                 if fault is not None and fault.kind == "invalid_output":
                     said = replace(said, tokens=('{"unexpected": ', "true}"))
-                speed = Speed(self.settings.latency_seconds, self.settings.tokens_per_second)
+                latency = self.settings.latency_seconds + self.settings.latency_spread_seconds * drawn(request)
+                speed = Speed(latency, self.settings.tokens_per_second)
                 await answering.chat(said, request, speed, fault)
             case "POST", "/v1/embeddings":
                 seconds = self.settings.embedding_latency_seconds
@@ -116,6 +118,12 @@ def _said(system: str, user: str, schema: str | None) -> tuple[str, ...]:
     if schema is None:
         return tuple(tokens(answer(system, user)))
     return tuple(tokens(json.dumps(structured_answer(json.loads(schema), system, user), ensure_ascii=False)))
+
+
+def drawn(request: ChatRequest) -> float:
+    """A number from 0 to 1, always the same for the same prompt, whoever asks and however it is answered."""
+    prompt = hashlib.sha256(f"{request.system}\n{request.user}".encode()).digest()
+    return int.from_bytes(prompt[:4], "big") / 2**32
 
 
 def embeddings(body: Json) -> bytes:

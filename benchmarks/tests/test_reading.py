@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.reading import Ask, Crowd, Stream
 
-HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 DONE, END = b'event: done\ndata: {"finish_reason": "stop"}\n\n', b"0\r\n\r\n"
 
 
@@ -60,15 +61,30 @@ def test_the_providers_own_format_is_read_as_well() -> None:
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        WHOLE + b"Content-Length: 2\r\n\r\n{}",
+        WHOLE + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+    ],
+    ids=["length", "chunks"],
+)
+def test_an_answer_that_is_no_stream_counts_as_one_token(answer: bytes) -> None:
+    stream = read(answer)
+
+    assert (stream.error, stream.text, len(stream.token_times)) == ("", "{}", 1)
+
+
+@pytest.mark.parametrize(
     ("answer", "error"),
     [
         (HEAD + chunk(delta("One")) + chunk(DONE), "the answer is not complete"),
         (HEAD + chunk(delta("One")) + END, "the answer is not complete"),
         (HEAD + chunk(delta("One"))[:-9], "the answer is not complete"),
+        (WHOLE + b"Content-Length: 2\r\n\r\n{", "the answer is not complete"),
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "HTTP/1.1 503 Service Unavailable"),
         (b"", "closed without an answer"),
     ],
-    ids=["no last chunk", "no done", "cut inside a chunk", "refused", "nothing"],
+    ids=["no last chunk", "no done", "cut inside a chunk", "too short", "refused", "nothing"],
 )
 def test_an_answer_that_is_not_whole_is_an_error(answer: bytes, error: str) -> None:
     assert read(answer).error == error

@@ -54,7 +54,12 @@ def provider(provider_url: str) -> Iterator[RunningProvider]:
         control.delete("/sandbox/calls")
         control.put(
             "/sandbox/settings",
-            json={"latency_seconds": 0, "tokens_per_second": 0, "embedding_latency_seconds": 0},
+            json={
+                "latency_seconds": 0,
+                "latency_spread_seconds": 0,
+                "tokens_per_second": 0,
+                "embedding_latency_seconds": 0,
+            },
         )
         yield RunningProvider(provider_url, control)
 

@@ -35,6 +35,18 @@ def test_the_first_token_of_a_stream_comes_after_the_latency_and_the_others_one_
     assert len(times) >= 4
 
 
+def test_a_spread_latency_is_the_same_for_the_same_prompt_and_another_for_another(provider: RunningProvider) -> None:
+    provider.control.put("/sandbox/settings", json={"latency_seconds": 0, "latency_spread_seconds": 0.5})
+    other = {**BODY, "messages": [{"role": "user", "content": "something else"}]}
+
+    for body in (BODY, BODY, other):
+        provider.control.post(PATH, json=body, headers=HEADERS)
+
+    first, again, another = (call["seconds"] for call in httpx.get(f"{provider.url}/sandbox/calls").json()["calls"])
+    assert first == pytest.approx(again, abs=0.05)
+    assert abs(first - another) > 0.05
+
+
 def test_the_same_prompt_gets_the_same_answer(provider: RunningProvider) -> None:
     answers = [provider.control.post(PATH, json=BODY, headers=HEADERS).json() for _ in range(2)]
 
