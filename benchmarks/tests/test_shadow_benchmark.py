@@ -43,7 +43,7 @@ def test_a_second_with_a_sound_and_with_a_flooding_candidate(tmp_path: Path) -> 
 def test_it_says_when_callers_notice_or_something_is_left(
     with_ms: list[float], failed: int, peak: float, left: int, held: bool
 ) -> None:
-    pair = Pair("well", [20.0], with_ms, [20.0], [20.0], failed)
+    pair = Pair("well", [20.0], with_ms, failed)
     found = {
         "pairs": [pair], "mib_before": 80.0, "mib_peak": peak, "descriptors_before": 30, "descriptors_after": left,
         "copies": {},
