@@ -14,7 +14,7 @@ endif
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: $(READY)  ## the whole story in about ninety seconds, on real processes (ARGS=--once: end by itself; DB=postgres)
+demo: $(READY)  ## the whole story in about two minutes, on real processes (ARGS=--once: end by itself; ARGS=--faulty; DB=postgres)
 	@$(BIN)/python -m sandbox demo $(DATABASE) $(ARGS)
 
 up: $(READY)  ## only the processes, without the story

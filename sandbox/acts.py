@@ -42,6 +42,7 @@ class Scene:
     slow: Settings
     fast: Settings
     watch: Watch
+    candidate_url: str | None = None  # of the faulty candidate, if there is one
 
     async def set_provider(self, settings: Settings) -> None:
         if self.provider_url is not None:
@@ -57,6 +58,13 @@ class Scene:
             ledger = (await client.get(f"{self.provider_url}/sandbox/calls?last=1000")).json()
         took = [call["seconds"] for call in ledger["calls"] if call["seconds"] is not None]
         return {"count": len(took), "p50": percentile(took, 0.5)}
+
+    async def provider_calls(self) -> int | None:
+        """How many calls the provider got since the ledger was cleared."""
+        if self.provider_url is None:
+            return None
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return int((await client.get(f"{self.provider_url}/sandbox/calls?last=1")).json()["received"])
 
     async def clear_ledger(self) -> None:
         if self.provider_url is not None:
@@ -93,7 +101,7 @@ async def move_forward(scene: Scene, seconds_per_step: float) -> Json:
             name = stage if percent is None else f"{stage} {percent:g} %"
             await asyncio.sleep(RELOAD_SECONDS)
             settled = time.monotonic()
-            await _watching(scene, seconds_per_step - RELOAD_SECONDS, partial(_shares, scene, name, settled))
+            await watching(scene, seconds_per_step - RELOAD_SECONDS, partial(_shares, scene, name, settled))
             steps.append((name, scene.crowd.recording.of(ASSISTANT, settled, time.monotonic())))
     everything = scene.crowd.recording.of(ASSISTANT | READS, began)
     return {
@@ -102,7 +110,7 @@ async def move_forward(scene: Scene, seconds_per_step: float) -> Json:
         ],
         "callers_that_changed_sides_within_a_step": sum(wavering(seen) for _, seen in steps),
         "callers_that_went_back": went_back([seen for _, seen in steps]),
-        **_totals(everything),
+        **totals(everything),
     }
 
 
@@ -114,13 +122,13 @@ async def roll_back_and_forward(scene: Scene) -> Json:
         await asyncio.sleep(WATCH_EVERY_SECONDS)
         back = await _switch(scene, "legacy", away_from=EXTRACTED)
         forward = await _switch(scene, "extracted", away_from="legacy")
-    return {"back": back, "forward": forward, **_totals(scene.crowd.recording.of(ASSISTANT | READS, began))}
+    return {"back": back, "forward": forward, **totals(scene.crowd.recording.of(ASSISTANT | READS, began))}
 
 
 async def _switch(scene: Scene, stage: str, away_from: str) -> Json:
     """Moves both routes, and watches who answers the calls that begin afterwards."""
     written = scene.move(stage)
-    await _watching(scene, SWITCH_SECONDS, lambda: f"moved to {stage} {time.monotonic() - written:.1f} s ago")
+    await watching(scene, SWITCH_SECONDS, lambda: f"moved to {stage} {time.monotonic() - written:.1f} s ago")
     return switched(scene.crowd.recording.of(ASSISTANT, written), written, away_from)
 
 
@@ -133,7 +141,7 @@ def switched(started: list[Seen], written: float, away_from: str) -> Json:
 async def _load(scene: Scene, seconds: float, at_once: int) -> Json:
     began = time.monotonic()
     async with scene.crowd.at_work(READERS, at_once):
-        await _watching(scene, seconds, lambda: _reads(scene, began))
+        await watching(scene, seconds, lambda: _reads(scene, began))
     ended = time.monotonic()
     recording = scene.crowd.recording
     calls = recording.of(ASSISTANT, began)
@@ -143,11 +151,11 @@ async def _load(scene: Scene, seconds: float, at_once: int) -> Json:
         "assistant": figures(calls),
         "first_event": figures([seen for seen in calls if seen.kind == "reply"], lambda seen: seen.first_event_seconds),
         "assistant_per_minute": 60 * sum(seen.ok for seen in calls) / (ended - began),
-        **_totals(recording.of(ASSISTANT | READS, began)),
+        **totals(recording.of(ASSISTANT | READS, began)),
     }
 
 
-async def _watching(scene: Scene, seconds: float, line: Callable[[], str]) -> None:
+async def watching(scene: Scene, seconds: float, line: Callable[[], str]) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         scene.watch(line())
@@ -169,7 +177,7 @@ def _shares(scene: Scene, name: str, since: float) -> str:
     return f"{name}: {len(calls)} assistant calls, {shown} answered by extracted, {failed} failed"
 
 
-def _totals(seen: list[Seen]) -> Json:
+def totals(seen: list[Seen]) -> Json:
     problems = sorted({f"{one.kind}: {one.problem}" for one in seen if not one.ok})
     return {"requests": len(seen), "failed": sum(not one.ok for one in seen), "problems": problems[:10]}
 

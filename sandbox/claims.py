@@ -27,6 +27,7 @@ def claims(measured: Json) -> list[Claim]:
     alone, starved, relieved = measured["alone"], measured["on_legacy"], measured["on_extracted"]
     move, switch = measured["move"], measured["switch"]
     return [
+        *_copied(measured["shadow"]),
         _starved("a page, median", alone, starved, "p50"),
         _starved("a page, p95", alone, starved, "p95"),
         _relieved("… and once it is extracted, median", starved, relieved, "p50"),
@@ -48,6 +49,19 @@ def claims(measured: Json) -> list[Claim]:
     ]
 
 
+def faulty_claims(measured: Json) -> list[Claim]:
+    """Of the demo with a faulty candidate: it is found out, fault by fault, and again for nothing."""
+    shadow = measured["shadow"]
+    named = [
+        Claim(
+            f["says"], f["name"], f"{f['place'] or '–'} {f['kind']}", f"named, in {f['count']} copies", f["count"] > 0
+        )
+        for f in shadow["faults"]
+    ]
+    all_no = all(each["verdict"] == "no-go" for each in shadow["verdicts"].values())
+    return [*named, *_free(shadow), Claim("verdict", "", _verdicts(shadow), "no-go", all_no), _unfailing(measured)]
+
+
 def table(rows: list[Claim]) -> Table:
     shown = Table(title="Measured just now, on this machine", title_style="bold", header_style="bold")
     for heading, justify in (("what", "left"), ("before", "right"), ("after", "right")):
@@ -61,6 +75,34 @@ def table(rows: list[Claim]) -> Table:
 
 def milliseconds(seconds: float | None) -> str:
     return "–" if seconds is None else f"{seconds * 1000:,.0f} ms"
+
+
+def _copied(shadow: Json) -> list[Claim]:
+    differing, compared, calls = shadow["mismatches"], shadow["compared"], shadow["calls"]
+    watched = all(each["verdict"] != "no-go" for each in shadow["verdicts"].values())
+    return [
+        Claim(
+            "copies answered differently",
+            "",
+            f"{differing} of {compared:,}",
+            "not one",
+            compared >= calls > differing == 0,
+        ),
+        *_free(shadow),
+        Claim("verdict", "", _verdicts(shadow), "go, or keep watching", watched),
+    ]
+
+
+def _free(shadow: Json) -> list[Claim]:
+    """Of a real provider nobody knows who called it."""
+    asked = shadow["provider_calls_of_copies"]
+    return [] if asked is None else [Claim("provider calls of copies", "", str(asked), "not one", asked == 0)]
+
+
+def _verdicts(shadow: Json) -> str:
+    return ", ".join(
+        f"{route.removeprefix('ticket-')}: {each['verdict']}" for route, each in shadow["verdicts"].items()
+    )
 
 
 def _starved(what: str, alone: Json, starved: Json, rank: str) -> Claim:

@@ -80,7 +80,7 @@ def up(
     from .stack import Options
 
     settings = Settings(latency_seconds, tokens_per_second)
-    options = Options(port_base, data, database_url, postgres, routes, ready_file, settings, fault)
+    options = Options(port_base, data, database_url, postgres, routes, ready_file, settings, True, fault)
     console = Console()
     raise typer.Exit(stage.run(stage.up(options, console, quiet=quiet), console))
 
@@ -94,13 +94,17 @@ def demo(
     routes: Routes = None,
     ready_file: ReadyFile = None,
     once: Annotated[bool, typer.Option("--once", help="End by itself; status 1 if a claim did not hold.")] = False,
+    faulty: Annotated[
+        bool, typer.Option("--faulty", help="Only the copies, with a candidate that has faults.")
+    ] = False,
 ) -> None:
-    """The whole story in about ninety seconds: starvation, the move, relief, roll-back; then the stack stays up."""
+    """The whole story in about two minutes: starvation, copies, move, relief, roll-back; then the stack stays up."""
     from . import demo as story
     from . import up as stage
     from .stack import Options
 
-    options = Options(port_base, data, database_url, postgres, routes, ready_file, story.SLOW)
+    fault = "none" if faulty else None
+    options = Options(port_base, data, database_url, postgres, routes, ready_file, story.SLOW, False, fault)
     console = Console()
     raise typer.Exit(stage.run(story.demo(options, console, once=once), console))
 

@@ -1,4 +1,4 @@
-"""`demo`: the whole story on real processes and real requests, in about ninety seconds."""
+"""`demo`: the whole story on real processes and real requests, in about two minutes."""
 
 import asyncio
 import json
@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from . import acts
+from . import acts, shadowing
 from .callers import crowd
-from .claims import Claim, claims, milliseconds, table
+from .claims import Claim, claims, faulty_claims, milliseconds, table
 from .processes import ProcessFailed
 from .provider import Settings
 from .stack import Options, Stack, running_stack
@@ -24,6 +24,8 @@ SESSIONS = 24  # logged-in agents who use the assistant in turn: the split needs
 ALONE_SECONDS = 6.0
 LOAD_SECONDS = 12.0
 STEP_SECONDS = 6.0
+SHADOW_SECONDS = 20.0
+FAULT_SECONDS = 3.0
 
 
 async def demo(options: Options, console: Console, *, once: bool) -> int:
@@ -50,7 +52,12 @@ async def _play(stack: Stack, console: Console, status: Status, *, once: bool) -
             console.print("Every claim held.", style="bold green")
         if once:
             return FAILED if unheld else 0
-        console.print("\nThe stack stays up; both routes are answered by the extracted service now. Try it:\n")
+        by = (
+            "the extracted service"
+            if stack.layout.fault is None
+            else "the monolith, with copies to the faulty candidate"
+        )
+        console.print(f"\nThe stack stays up; both routes are answered by {by} now. Try it:\n")
         show_addresses(stack, console)
         console.print("Ctrl-C stops everything.", style="bold")
         return _died(await died, console)
@@ -65,16 +72,22 @@ async def _story(stack: Stack, console: Console, status: Status) -> list[Claim]:
     status.update(f"{acts.READERS + SESSIONS} agents log in …")
     async with crowd(layout.url("router"), stack.ready()["logins"], acts.READERS, SESSIONS) as people:
         scene = acts.Scene(
-            people, layout.routes_file, provider, SLOW, FAST, lambda line: status.update(f"    {escape(line)}")
+            people,
+            layout.routes_file,
+            provider,
+            SLOW,
+            FAST,
+            lambda line: status.update(f"    {escape(line)}"),
+            layout.url("candidate"),
         )
         console.print(
             f"{acts.READERS + SESSIONS} agents are logged in. Provider: {_provider(stack)}. "
             f"Monolith: 2 synchronous workers. Routes: {layout.routes_file}"
         )
-        measured = await _acts(scene, console)
+        measured = await (_acts(scene, console) if layout.fault is None else _faulty_act(scene, console))
     file = layout.data / "demo" / "measured.json"
     _write(file, measured)
-    rows = claims(measured)
+    rows = claims(measured) if layout.fault is None else faulty_claims(measured)
     status.stop()
     console.print(table(rows))
     for problem in sorted({problem for act in measured.values() for problem in act["problems"]}):
@@ -91,8 +104,14 @@ async def _acts(scene: acts.Scene, console: Console) -> Json:
     say(console, f"{acts.AT_ONCE} others use the assistant: {_reads(on_legacy)}; {_calls(on_legacy)}")
 
     title(
+        console, 2, "The extracted service gets copies", "only the comparison sees its answers; the model is quick here"
+    )
+    shadow = await shadowing.shadow(scene, SHADOW_SECONDS)
+    _say_copied(console, shadow)
+
+    title(
         console,
-        2,
+        3,
         "The two routes move, under traffic",
         "one edit of routes.toml per step; the model answers faster here",
     )
@@ -102,11 +121,11 @@ async def _acts(scene: acts.Scene, console: Console) -> Json:
         say(console, f"{step['stage']:<12} {step['answers']:>4} assistant calls, {share:>4} answered by extracted")
     say(console, f"{move['failed']} of {move['requests']:,} requests failed while it moved")
 
-    title(console, 3, "The same load as in act 1", "the waiting is now done by an event loop, not by a worker")
+    title(console, 4, "The same load as in act 1", "the waiting is now done by an event loop, not by a worker")
     on_extracted = await acts.read_beside_the_assistant(scene, LOAD_SECONDS)
     say(console, f"{acts.AT_ONCE} others use the assistant: {_reads(on_extracted)}; {_calls(on_extracted)}")
 
-    title(console, 4, "And back, and forward", "rolling back is the same edit in the other direction")
+    title(console, 5, "And back, and forward", "rolling back is the same edit in the other direction")
     switch = await acts.roll_back_and_forward(scene)
     for name, way in (("back to legacy", switch["back"]), ("forward to extracted", switch["forward"])):
         last = f", the last {way['last_to_old_side_seconds']:.2f} s after it" if way["old_side"] else ""
@@ -115,10 +134,31 @@ async def _acts(scene: acts.Scene, console: Console) -> Json:
     return {
         "alone": alone,
         "on_legacy": on_legacy,
+        "shadow": shadow,
         "move": move,
         "on_extracted": on_extracted,
         "switch": switch,
     }
+
+
+async def _faulty_act(scene: acts.Scene, console: Console) -> Json:
+    title(console, 1, "A faulty candidate gets copies", "one planted fault after another; no caller sees any of them")
+    shadow = await shadowing.shadow_faults(scene, FAULT_SECONDS)
+    _say_copied(console, shadow)
+    for group in shadow["found"]:
+        places = [f"{each['place']} {each['kind']}" for each in group["places"]]
+        say(console, f"{group['count']:>4} × {group['route']}: {', '.join(places)}")
+    for route in acts.ROUTES:
+        say(console, f"advance {route}: {await shadowing.advance(scene.routes, route)}")
+    return {"shadow": shadow}
+
+
+def _say_copied(console: Console, shadow: Json) -> None:
+    asked = shadow["provider_calls_of_copies"]
+    cost = "" if asked is None else f"; the provider was asked by copies {asked} times"
+    say(console, f"{shadow['compared']:,} of {shadow['calls']:,} copies compared, {shadow['mismatches']} differ{cost}")
+    for route, verdict in shadow["verdicts"].items():
+        say(console, f"{route}: {verdict['says']}")
 
 
 def title(console: Console, number: int, name: str, why: str) -> None:

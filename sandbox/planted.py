@@ -53,6 +53,11 @@ class Fault:
     later_seconds: float = 0.0
     """How much later the answer begins."""
 
+    def is_at(self, place: str) -> bool:
+        """Whether the fault is to be named so; also by a place of a report, with `*` for an index."""
+        general = re.sub(r"(?<=/)\d+|(?<=^event )\d+", "*", self.place)
+        return place == general or re.fullmatch(self.place, place) is not None
+
 
 ASKED = {
     "summary": re.compile(r"/api/tickets/\d+/summary"),

@@ -14,7 +14,7 @@ from typing import Any
 from . import routes_file
 from .database import postgres_plans, stamp_of
 from .keys import make_keys
-from .plans import TRACES, Layout, database_plans, egress_plan, jobs_plan, provider_plan, server_plans
+from .plans import EVIDENCE, TRACES, Layout, database_plans, egress_plan, jobs_plan, provider_plan, server_plans
 from .ports import check_free, ports_from
 from .processes import Plan, ProcessFailed, Running, Say, run_to_the_end, start, until_ready
 from .provider import Settings
@@ -36,6 +36,7 @@ class Options:
     routes: Path | None = None
     ready_file: Path | None = None
     settings: Settings = field(default_factory=Settings)
+    keeps_evidence: bool = True  # False: what earlier runs compared is forgotten, as a demo begins at the beginning
     fault: str | None = None  # of the faulty candidate; "none" starts it without one; None: there is no such candidate
 
 
@@ -109,6 +110,9 @@ async def running_stack(options: Options, say: Say) -> AsyncIterator[Stack]:
         if options.ready_file is not None:
             options.ready_file.unlink(missing_ok=True)  # of a stack that was killed
         (data / TRACES).unlink(missing_ok=True)  # one run, one file
+        if not options.keeps_evidence:
+            for file in data.glob(f"{EVIDENCE}*"):
+                file.unlink()
         layout, before = _layout(options, data)
         stack = Stack(layout, say)
         leaving.push_async_callback(stack.stop)

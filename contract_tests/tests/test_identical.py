@@ -68,9 +68,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         allowed = 4.5 * len(ROUTES) / EXCHANGES  # so few exchanges can show no smaller a rate
         # How long a side takes says nothing on a machine that does other things besides: nearly nothing is slow.
         shares = f"mismatches = {allowed}, errors = {allowed}, slower_share = {allowed}"
-        gate = f"gate = {{ {shares}, slower_floor_seconds = 3 }}"
+        table = f"gate = {{ {shares}, slower_floor_seconds = 3 }}"
         text = stack.routes.read_text("utf-8")
-        stack.routes.write_text(re.sub(r"(?m)^(split\s*=.*)$", rf"\1\n{gate}", text), "utf-8")
+        stack.routes.write_text(re.sub(r"(?m)^gate\s*=.*$", table, text), "utf-8")
         stack.take_over("shadow", "legacy")
         stack.pace(latency_seconds=0.01, tokens_per_second=2000)
         stack.forget_calls()

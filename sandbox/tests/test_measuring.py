@@ -10,7 +10,8 @@ import pytest
 
 from sandbox.acts import switched, wavering, went_back
 from sandbox.callers import Caller
-from sandbox.claims import claims
+from sandbox.claims import claims, faulty_claims
+from sandbox.planted import planted
 from sandbox.recording import Recording, Seen, figures, percentile, share_of
 
 pytestmark = pytest.mark.anyio
@@ -126,6 +127,15 @@ MEASURED: dict[str, Any] = {
         "assistant_per_minute": 50.0,
     },
     "on_extracted": LOAD,
+    "shadow": {
+        "calls": 300,
+        "compared": 300,
+        "mismatches": 0,
+        "provider_calls_of_copies": 0,
+        "verdicts": {"ticket-reply": {"verdict": "go", "says": "go"}},
+        "requests": 300,
+        "failed": 0,
+    },
     "move": {
         "steps": [{"stage": str(share), "by_extracted": share} for share in (0.0, 0.1, 0.5, 1.0)],
         "callers_that_changed_sides_within_a_step": 0,
@@ -155,6 +165,10 @@ def test_every_claim_holds_on_good_figures() -> None:
         (("on_extracted", "assistant"), {"p50": 4.0}, "an assistant call"),
         (("on_extracted", "first_event"), {"p50": 4.5}, "first words"),
         (("on_extracted", "assistant_per_minute"), 49.0, "per minute"),
+        (("shadow", "mismatches"), 1, "copies answered differently"),
+        (("shadow", "compared"), 299, "copies answered differently"),
+        (("shadow", "provider_calls_of_copies"), 1, "provider calls of copies"),
+        (("shadow", "verdicts"), {"ticket-reply": {"verdict": "no-go", "says": "no-go"}}, "verdict"),
         (("move", "steps"), [{"stage": "x", "by_extracted": None}], "share of extracted"),
         (("move", "callers_that_went_back"), 1, "changed sides"),
         (("switch", "back"), {"started": 9, "old_side": 2, "last_to_old_side_seconds": 1.5}, "rolled back"),
@@ -167,3 +181,30 @@ def test_a_claim_does_not_hold_on_bad_figures(place: tuple[str, str], value: obj
     measured[place[0]][place[1]] = value
 
     assert any(claim in row.what for row in claims(measured) if not row.held)
+
+
+FOUND_OUT = {
+    **MEASURED["shadow"],
+    "verdicts": {"ticket-reply": {"verdict": "no-go", "says": "no-go"}},
+    "faults": [
+        {"name": "lost-token", "says": "a token is lost", "place": "event * delta /text", "kind": "value", "count": 20}
+    ],
+}
+
+
+def test_a_faulty_candidate_is_found_out_fault_by_fault() -> None:
+    assert [row.what for row in faulty_claims({"shadow": FOUND_OUT}) if not row.held] == []
+
+    missed = copy.deepcopy(FOUND_OUT)
+    missed["faults"][0] |= {"place": "", "count": 0}
+
+    assert [row.what for row in faulty_claims({"shadow": missed}) if not row.held] == ["a token is lost"]
+
+
+def test_a_fault_is_at_the_places_that_a_report_generalises() -> None:
+    fault = planted("lost-token")
+
+    assert fault is not None
+    assert fault.is_at("event 1 delta /text")
+    assert fault.is_at("event * delta /text")
+    assert not fault.is_at("event * done")
