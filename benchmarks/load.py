@@ -21,7 +21,7 @@ OPEN_SECONDS = 10.0
 
 
 class Asking(asyncio.Protocol):
-    """One connection that asks again as soon as it is answered; answers need a Content-Length."""
+    """One connection that asks again as soon as it is answered, with a length or in chunks."""
 
     def __init__(self, request: bytes, seconds: list[float], failed: list[str]) -> None:
         self._request = request
@@ -44,10 +44,10 @@ class Asking(asyncio.Protocol):
         if not end:
             return
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or b"-1")
-        if length < 0 or not head.startswith(b"HTTP/1.1 200"):
+        if not head.startswith(b"HTTP/1.1 200"):
             self._failed.append(head.split(b"\r\n")[0].decode())
             self._transport.abort()
-        elif len(body) >= length:
+        elif 0 <= length <= len(body) or (length < 0 and body.endswith(b"0\r\n\r\n")):
             self._seconds.append(time.perf_counter() - self._asked)
             self._answer = b""
             if not self.is_over:

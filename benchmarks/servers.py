@@ -57,31 +57,47 @@ class Servers:
 
     def start(self, leaving: ExitStack, kind: Kind, *, measured: bool) -> Running:
         """Listens and has answered once."""
-        family = "legacy" if kind.side == MONOLITH else "extracted"
-        probe = "/login/" if kind.side == MONOLITH else "/api/search"
-        return self._started(leaving, kind.name, (*kind.command, kind.port_option), family, probe, measured=measured)
+        family, probe = ("legacy", "/login/") if kind.side == MONOLITH else ("extracted", "/health")
+        port = free_port()
+        return self._started(leaving, kind.name, self.command(kind, port), family, port, probe, measured=measured)
 
     def router(self, leaving: ExitStack, monolith: Running, service: Running | None) -> Running:
         """In front of these; with a service all of the assistant's routes are extracted."""
         identity = self.start(leaving, threads(4), measured=False)
         urls = {"legacy": monolith.url, "identity": identity.url, "assistant": (service or monolith).url}
-        file = self.folder / f"routes-{free_port()}.toml"
-        file.write_text(routes((ROOT / "routes.toml").read_text("utf-8"), urls, extracted=service is not None), "utf-8")
-        command = ("-m", "router", "serve", str(file), "--port")
-        return self._started(leaving, "router", command, "router", "/login/", measured=False)
+        port = free_port()
+        file = self.routes_file(urls, extracted=service is not None)
+        command = [sys.executable, "-m", "router", "serve", str(file), "--port", str(port)]
+        return self._started(leaving, "router", command, "router", port, "/login/", measured=False)
 
-    def _started(
-        self, leaving: ExitStack, name: str, command: tuple[str, ...], family: str, probe: str, *, measured: bool
-    ) -> Running:
+    def command(self, kind: Kind, port: int) -> list[str]:
+        where = f"127.0.0.1:{port}" if kind.port_option == "--bind" else str(port)
+        return [sys.executable, *kind.command, kind.port_option, where]
+
+    def environ(self, family: str) -> dict[str, str]:
+        """That of the sandbox's own process, without tracing and with the provider itself behind it."""
         environ = self.stack.families[family][0].environ()
         environ.pop("TRACES_FILE", None)
-        environ["LLM_BASE_URL"] = f"{self.stack.provider}/v1"
-        port = free_port()
+        return {**environ, "LLM_BASE_URL": f"{self.stack.provider}/v1"}
+
+    def routes_file(self, urls: dict[str, str], *, extracted: bool = False) -> Path:
+        file = self.folder / f"routes-{free_port()}.toml"
+        file.write_text(routes((ROOT / "routes.toml").read_text("utf-8"), urls, extracted=extracted), "utf-8")
+        return file
+
+    def _started(
+        self,
+        leaving: ExitStack,
+        name: str,
+        command: list[str],
+        family: str,
+        port: int,
+        probe: str,
+        *,
+        measured: bool,
+    ) -> Running:
         place = self.folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}-{port}"
-        where = f"127.0.0.1:{port}" if command[-1] == "--bind" else str(port)
-        process = spawned(
-            leaving, self.cores, [sys.executable, *command, where], place, port, environ, measured=measured
-        )
+        process = spawned(leaving, self.cores, command, place, port, self.environ(family), measured=measured)
         running = Running(name, psutil.Process(process.pid), f"http://127.0.0.1:{port}")
         until_it_answers(running.url + probe)
         return running

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -35,7 +34,6 @@ class Stack:
     router: str
     provider: str
     families: dict[str, list[psutil.Process]]  # each with the children it has from its start
-    told: dict[str, Any]  # what the sandbox says of itself: addresses, folders, logins
 
     def memory_kib(self) -> dict[str, int]:
         """Proportional set size of router and service, in KiB."""
@@ -69,7 +67,7 @@ def running_stack(latency_seconds: float, tokens_per_second: float) -> Iterator[
             told = json.loads(ready.read_text())
             time.sleep(SETTLE_SECONDS)
             families = {name: _family(pid) for name, pid in told["pids"].items()}
-            yield Stack(told["router"], told["provider"], families, told)
+            yield Stack(told["router"], told["provider"], families)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
