@@ -9,7 +9,7 @@ $(error DB=$(DB) is no database of the stack: write DB=postgres, or leave it out
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench bench-genai bench-proxy bench-scale bench-shadow bench-streams shadow-proof soak conformance check format lock clean
+.PHONY: help demo up test bench bench-framework bench-genai bench-proxy bench-scale bench-shadow bench-streams shadow-proof soak conformance check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,10 +23,13 @@ up: $(READY)  ## only the processes, without the story
 test: $(READY)  ## every test
 	@$(BIN)/pytest $(ARGS)
 
-bench: bench-genai bench-proxy bench-shadow bench-streams bench-scale  ## every benchmark, one after the other (not the soak)
+bench: bench-genai bench-proxy bench-shadow bench-streams bench-framework bench-scale  ## every benchmark, one after the other (not the soak)
 
 bench-genai: $(READY)  ## 500 requests at once that wait 1–4 s for a model: sync workers, threads, ASGI, the extracted service
 	@$(BIN)/python -m benchmarks.genai $(ARGS)
+
+bench-framework: $(READY)  ## what frameworks cost per request, and how long a cold start takes
+	@$(BIN)/python -m benchmarks.framework $(ARGS)
 
 bench-scale: $(READY)  ## workers, thousands of open streams, a million comparisons on SQLite and PostgreSQL
 	@$(BIN)/python -m benchmarks.scale $(ARGS)
