@@ -14,6 +14,7 @@ from .stack import busy_seconds
 
 READS_PER_SECOND = 10
 LOOK_SECONDS = 0.25
+GRACE_SECONDS = 2.0  # for the last reads, once the burst is over
 
 
 @dataclass(frozen=True)
@@ -93,15 +94,19 @@ def seen(streams: list[Stream], seconds: float) -> Seen:
 
 
 async def _reads(ask: Ask, until: asyncio.Task[object], seconds: float) -> list[float]:
-    """How long a read took that was asked for again and again, whether the last was answered or not."""
+    """How long a read took that was asked for again and again; one that nobody answered took infinitely long."""
     asking: list[asyncio.Task[list[Stream]]] = []
     while not until.done():
         asking.append(asyncio.create_task(Crowd([ask], 0, seconds).read()))
         await asyncio.wait([until], timeout=1 / READS_PER_SECOND)
-    answers = [stream for answer in await asyncio.gather(*asking) for stream in answer]
+    answered, starving = await asyncio.wait(asking, timeout=GRACE_SECONDS)
+    for each in starving:
+        each.cancel()
+    answers = [stream for each in answered for stream in each.result()]
     if failed := {each.error for each in answers} - {"", UNFINISHED}:
         raise SystemExit(f"A ticket could not be read: {failed}")
-    return [math.inf if each.error else each.ended - each.asked for each in answers]
+    took = [math.inf if each.error else each.ended - each.asked for each in answers]
+    return took + [math.inf] * len(starving)
 
 
 async def _watch(measured: list[Running], memory: list[float]) -> None:

@@ -17,6 +17,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 def add_options(parser: argparse.ArgumentParser, name: str) -> None:
     """What every measurement can be told about its figures."""
+    parser.set_defaults(load_average_before=os.getloadavg())
     parser.add_argument("--json", type=Path, default=Path(f"var/benchmarks/{name}.json"), help="where figures go")
     parser.add_argument("--keep", action="store_true", help="into benchmarks/results/ as well")
     parser.add_argument("--smoke", action="store_true", help="seconds of each: whether it works, not how fast it is")
@@ -25,8 +26,10 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
 def write_down(chosen: argparse.Namespace, name: str, found: dict[str, Any]) -> None:
     told = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
+        "machine": {name: value for name, value in machine().items() if name != "load before"},
+        "load_average_before": chosen.load_average_before,
         "load_average_after": os.getloadavg(),
+        "nice": os.nice(0),
         **found,
     }
     for file in [chosen.json, *([RESULTS / f"{name}.json"] if chosen.keep else [])]:

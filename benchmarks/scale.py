@@ -26,6 +26,7 @@ WORKERS = (1, 2, 4)
 STREAMS = (1, 100, 1_000, 5_000)
 EVENT_SECONDS = 1.0  # between two events of a stream: thousands that speak fifty times a second are another question
 CONNECTIONS = 64
+CONNECTIONS_OF_AN_UPSTREAM = 10_000
 FEW = 100
 FLAT = 1.25  # memory per stream of the most streams, to that of a hundred
 PATH = "/api/r25/7/summary"
@@ -111,7 +112,7 @@ def _streams(cores: Cores, router: Peer, folder: Path, chosen: argparse.Namespac
         spawned(leaving, cores, [*command, "--event-seconds", str(EVENT_SECONDS)], folder / "slow-origin", port)
         for _ in range(chosen.repetitions):
             for count in chosen.streams:
-                rows[count].append(_open(cores, router, folder, port, count, chosen.seconds))
+                rows[count].append(_open(cores, _roomy(router), folder, port, count, chosen.seconds))
     return [{"streams": count, **_medians(several)} for count, several in rows.items()]
 
 
@@ -146,6 +147,20 @@ def _open(cores: Cores, router: Peer, folder: Path, origin: int, count: int, sec
         "events_per_second": events / seconds,
         "cpu_us_per_event": cpu / max(1, events) * 1e6,
     }
+
+
+def _roomy(router: Peer) -> Peer:
+    """An upstream has a thousand connections unless it is given more."""
+
+    def command(folder: Path, port: int, origin: int) -> list[str]:
+        told = router.command(folder, port, origin)
+        file = folder / "routes.toml"
+        text = file.read_text("utf-8")
+        upstream = f'"http://127.0.0.1:{origin}"'
+        file.write_text(text.replace(upstream, f"{{ url = {upstream}, connections = {CONNECTIONS_OF_AN_UPSTREAM} }}"))
+        return told
+
+    return Peer(router.name, router.version, command, router.environ)
 
 
 # --- comparisons

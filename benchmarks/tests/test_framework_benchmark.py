@@ -13,15 +13,17 @@ from ..framework import table
 from ..ladder import RUNGS
 
 ROOT = Path(__file__).parents[2]
+SECONDS = 280  # on a machine that does much else
 
 
+@pytest.mark.timeout(SECONDS + 20)
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are pinned")
 def test_every_rung_that_is_here_is_measured_and_started_cold(tmp_path: Path) -> None:
     file = tmp_path / "framework.json"
 
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.framework", "--smoke", "--json", str(file)],
-        cwd=ROOT, capture_output=True, text=True, timeout=115, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
 
     assert result.returncode == 0, result.stdout + result.stderr

