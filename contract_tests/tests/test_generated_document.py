@@ -189,7 +189,7 @@ def test_a_finding_shows_a_value_that_both_schemas_were_asked_about(described: J
     changed = copy.deepcopy(described)
     _body(changed, SUMMARY)["max_words"]["type"] = "integer"
 
-    [found] = findings(PROMISE, Promise(changed), "extracted")
+    [found] = findings(PROMISE, Promise(changed), "extracted", look_seconds=60)
 
     assert isinstance(found, Finding)
     assert found.proof is not None

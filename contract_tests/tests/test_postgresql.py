@@ -5,6 +5,7 @@ All contract tests run there with CONTRACT_DB=postgres; these few always do.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from contract_tests.stack import Stack, on_postgresql, stack_on_postgresql
 STAGES = ("legacy", "extracted")
 ANSWERED_BY = {"legacy": "legacy", "extracted": "assistant"}
 QUESTION = b'{"question": "Can I return a lamp?"}'
-MARKED = {"Baggage": "strangler.role=shadow"}
+ORIGINAL, MARKED = {"Baggage": "strangler.role=primary"}, {"Baggage": "strangler.role=shadow"}
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +77,13 @@ def test_both_sides_answer_from_the_knowledge_base(stack: Stack) -> None:
 
 
 def test_a_copy_that_the_monolith_streams_leaves_no_row(stack: Stack, ticket: int) -> None:
-    """Put to the monolith itself: the router lets no caller mark a request."""
-    before = stack.rows("SELECT count(*) FROM assistant_call")
+    """Put to the monolith itself: the router lets no caller mark a request. The original's call is on the tape."""
+    exchange = {"traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"}
     with Agent(stack.legacy, "jonas") as agent, httpx.Client(cookies=agent.cookies) as client:
-        headers = MARKED | {"X-CSRFToken": agent.csrf_token}
-        copy = client.post(f"{stack.legacy}/api/tickets/{ticket}/reply", headers=headers)
+        headers = exchange | {"X-CSRFToken": agent.csrf_token}
+        client.post(f"{stack.legacy}/api/tickets/{ticket}/reply", headers=headers | ORIGINAL).raise_for_status()
+        before = stack.rows("SELECT count(*) FROM assistant_call")
+        copy = client.post(f"{stack.legacy}/api/tickets/{ticket}/reply", headers=headers | MARKED)
 
     assert copy.headers["x-shadow-writes"] == "assistant_call=1"
     assert b"event: done" in copy.content
