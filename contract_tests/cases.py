@@ -1,15 +1,17 @@
-"""Requests that are put to both sides, and their answers in a form that must be equal."""
+"""Requests that are put to every side, thought of by hand, each with the status that is due."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract_tests.caller import Agent, Got
-from contract_tests.stack import Stack
+from contract_tests.contractkit.examples import filled
+from contract_tests.contractkit.holding import Report, Terms, judged
+from contract_tests.contractkit.messages import text
+from contract_tests.contractkit.parity import Exchange, put
+from contract_tests.contractkit.targets import Request
+from contract_tests.sides import Sides
 
 LIMIT = 2_621_440
 """The longest request body, in bytes."""
@@ -17,8 +19,8 @@ LIMIT = 2_621_440
 STAGES = ("legacy", "extracted")
 JSON = {"Content-Type": "application/json"}
 
-Answers = dict[str, dict[str, Got]]
-"""Stage, then what the case says."""
+Answers = dict[str, Exchange]
+"""By what the case says."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,12 @@ class Case:
     headers: dict[str, str] = field(default_factory=dict)
     username: str | None = "jonas"
     status: int = 200
+
+    def request(self, names: Mapping[str, object]) -> Request:
+        early = len(self.body or b"") > LIMIT
+        return Request(
+            self.method, filled(self.path, names), tuple(self.headers.items()), self.body, may_be_answered_early=early
+        )
 
 
 def bodies(path: str, username: str = "jonas", *, status: int = 200) -> list[Case]:
@@ -92,47 +100,20 @@ def fields(path: str, name: str, values: Mapping[str, int]) -> list[Case]:
     ]  # fmt: skip
 
 
-def put_to_both_sides(stack: Stack, cases: Sequence[Case], names: Mapping[str, object]) -> Answers:
-    with ExitStack() as open_agents:
-        agents = {name: open_agents.enter_context(Agent(stack.router, name)) for name in {c.username for c in cases}}
-        found: Answers = {}
-        for stage in STAGES:
-            stack.move(stage)
-            found[stage] = {
-                case.says: agents[case.username].ask(case.method, _filled(case.path, names), case.body, case.headers)
-                for case in cases
-            }
-        return found
+def put_to_all_sides(sides: Sides, terms: Terms, cases: Sequence[Case], names: Mapping[str, object]) -> Answers:
+    return {case.says: put(terms.promise, case.request(names), sides.targets(case.username)) for case in cases}
 
 
-def _filled(path: str, names: Mapping[str, object]) -> str:
-    for name, value in names.items():
-        path = path.replace(f"{{{name}}}", str(value))
-    return path
-
-
-def assert_alike(answers: Answers, case: Case) -> None:
-    legacy, extracted = answers["legacy"][case.says], answers["extracted"][case.says]
-    assert legacy.status == case.status, legacy.body[:500]
-    assert extracted.status == legacy.status, extracted.body[:500]
-    assert extracted.set_cookies == legacy.set_cookies
-    assert _comparable(extracted, case) == _comparable(legacy, case)
+def assert_alike(sides: Sides, terms: Terms, answers: Answers, case: Case) -> None:
+    """Every side answers with this status, as promised, and as the monolith does."""
+    exchange, targets = answers[case.says], sides.targets(case.username)
+    found = list(judged(terms, targets, exchange, "", Report()))
+    assert not found, "\n" + text(found)
+    assert {answer.status for answer in exchange.answers.values()} == {case.status}
 
 
 def assert_each_side_answered(answers: Answers) -> None:
     """A comparison of legacy with itself would prove nothing."""
-    for stage, name in (("legacy", "legacy"), ("extracted", "assistant")):
-        assert {got.answered_by for got in answers[stage].values() if got.status < 300} == {name}
-
-
-def _comparable(got: Got, case: Case) -> Any:
-    """Headers and body; less how the provider's text was cut into deltas, and the id and time of what was made."""
-    if "text/event-stream" in got.headers.get("content-type", []):
-        events = got.events()
-        text = "".join(data["text"] for name, data in events if name == "delta")
-        return got.headers, [name for name, _ in events][:1], text, [event for event in events if event[0] != "delta"]
-    if case.method != "POST":
-        return got.headers, got.body
-    headers = {name: [re.sub(r"\d+$", "N", value) for value in values] for name, values in got.headers.items()}
-    body = re.sub(rb'"id": \d+', b'"id": N', got.body)
-    return headers, re.sub(rb'"created_at": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z"', b'"created_at": T', body)
+    for side, name in (("router", b"legacy"), ("extracted", b"assistant")):
+        succeeded = [one for each in answers.values() if (one := each.answers[side]).status < 300]
+        assert {dict(one.headers)[b"x-answered-by"] for one in succeeded} == {name}

@@ -75,8 +75,12 @@ class Stack:
         self._wait(lambda: all(self._refused_by(kind) == answering for kind in ROUTES.values()), stage)
 
     def pace(self, latency_seconds: float, tokens_per_second: float) -> None:
-        """How long the provider takes to the first token, and from there on."""
-        settings = {"latency_seconds": latency_seconds, "tokens_per_second": tokens_per_second}
+        """How long the provider takes to the first token, and from there on; for an embedding as for a first token."""
+        settings = {
+            "latency_seconds": latency_seconds,
+            "tokens_per_second": tokens_per_second,
+            "embedding_latency_seconds": latency_seconds,
+        }
         httpx.put(f"{self.provider}/sandbox/settings", json=settings).raise_for_status()
 
     def calls(self) -> list[dict[str, Any]]:

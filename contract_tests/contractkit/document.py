@@ -175,9 +175,11 @@ class Promise:
         return self.resolved(found)
 
     def operation(self, method: str, path: str) -> Operation | None:
-        """The operation of a request's method and path; a fixed path goes before one with parameters."""
-        fitting = [each for each in self.operations if each.method == method and _fits(each.path, path)]
-        return min(fitting, key=lambda each: each.path.count("{"), default=None)
+        """The operation of a request's method and path; a fixed path goes before one with parameters, whatever it has
+        operations for (OpenAPI 3.1, paths object)."""
+        fitting = [each for each in self.raw.get("paths", {}) if _fits(each, path)]
+        best = min(fitting, key=lambda each: each.count("{"), default=None)
+        return next((each for each in self.operations if (each.method, each.path) == (method, best)), None)
 
     def errors(self, schema: Json | bool, value: Any) -> Iterator[Broken]:
         """How a value breaks a schema: JSON pointer and reason."""

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from contract_tests.contractkit.holding import Terms
+from contract_tests.sides import Sides, sides_of
 from contract_tests.stack import Stack, on_postgresql, running_stack, stack_on_postgresql
+from contract_tests.terms import helpdesk
+
+DRAWN, DRAWN_DEEP = 15, 150
+"""Requests of each operation, so many good and so many bad ones."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--target", action="append", default=[], metavar="NAME=URL", help="a side that runs already")
+    parser.addoption("--deep", action="store_true", help="draw thousands of requests, other ones each time")
+    parser.addoption("--seed", type=int, default=None, help="draw those of an earlier --deep again")
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +37,30 @@ def stack_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def stack(stack_of_all: Stack) -> Stack:
     return stack_of_all
+
+
+@pytest.fixture(scope="session")
+def terms() -> Terms:
+    return helpdesk()
+
+
+@pytest.fixture(scope="session")
+def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
+    """Every side at once. The stack is not started if its sides were all given with --target."""
+    given = dict(each.split("=", 1) for each in request.config.getoption("--target"))
+    if "legacy" in given:
+        with sides_of(None, tmp_path_factory.mktemp("sides"), given) as sides:
+            yield sides
+        return
+    stack: Stack = request.getfixturevalue("stack")
+    with sides_of(stack, tmp_path_factory.mktemp("sides"), given) as sides:
+        yield sides
+
+
+@pytest.fixture(scope="session")
+def drawing(request: pytest.FixtureRequest) -> tuple[int, int | None]:
+    """How many requests are drawn of each operation, and from which seed; None: the same ones as ever."""
+    seed = request.config.getoption("--seed")
+    if not (request.config.getoption("--deep") or seed is not None):
+        return DRAWN, None
+    return DRAWN_DEEP, secrets.randbits(32) if seed is None else seed

@@ -13,9 +13,11 @@ from contract_tests.cases import (
     assert_each_side_answered,
     bodies,
     fields,
-    put_to_both_sides,
+    put_to_all_sides,
     strangers,
 )
+from contract_tests.contractkit.holding import Terms
+from contract_tests.sides import Sides
 from contract_tests.stack import Stack
 
 SUMMARY, REPLY, TRIAGE = (f"/api/tickets/{{own}}/{kind}" for kind in ("summary", "reply", "triage"))
@@ -62,16 +64,16 @@ def _in_a_hurry(stack: Stack) -> None:
 
 
 @pytest.fixture(scope="module")
-def answers(stack: Stack) -> Answers:
+def answers(stack: Stack, sides: Sides, terms: Terms) -> Answers:
     with Agent(stack.router, "jonas") as agent, Agent(stack.router, "kwame") as stranger:
         own, other = (one.get("/api/tickets?page_size=1")["results"][0]["id"] for one in (agent, stranger))
-    return put_to_both_sides(stack, CASES, {"own": own, "other": other})
+    return put_to_all_sides(sides, terms, CASES, {"own": own, "other": other})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)
-def test_both_sides_answer_alike(answers: Answers, case: Case) -> None:
-    """Callers cannot tell who answered, whatever they sent."""
-    assert_alike(answers, case)
+def test_every_side_answers_alike(sides: Sides, terms: Terms, answers: Answers, case: Case) -> None:
+    """Callers cannot tell who answered, whatever they sent, and whoever it was kept the promise."""
+    assert_alike(sides, terms, answers, case)
 
 
 def test_each_side_answered_what_it_was_asked(answers: Answers) -> None:

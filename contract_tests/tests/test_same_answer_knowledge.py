@@ -16,9 +16,11 @@ from contract_tests.cases import (
     assert_each_side_answered,
     bodies,
     fields,
-    put_to_both_sides,
+    put_to_all_sides,
     strangers,
 )
+from contract_tests.contractkit.holding import Terms
+from contract_tests.sides import Sides
 from contract_tests.stack import Stack
 
 SEARCH, ASK, REINDEX, STATUS = "/api/search", "/api/ask", "/api/articles/reindex", "/api/articles/reindex/{job}"
@@ -94,10 +96,10 @@ def _in_a_hurry(stack: Stack) -> None:
 
 
 @pytest.fixture(scope="module")
-def answers(stack: Stack) -> Answers:
+def answers(stack: Stack, sides: Sides, terms: Terms) -> Answers:
     stack.move("legacy")
     with Agent(stack.router, LEAD) as lead, Agent(stack.router, "lucia") as stranger:
-        return put_to_both_sides(stack, CASES, {"job": finished(lead)["id"], "other": finished(stranger)["id"]})
+        return put_to_all_sides(sides, terms, CASES, {"job": finished(lead)["id"], "other": finished(stranger)["id"]})
 
 
 def finished(lead: Agent) -> Any:
@@ -112,9 +114,9 @@ def finished(lead: Agent) -> Any:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)
-def test_both_sides_answer_alike(answers: Answers, case: Case) -> None:
-    """Callers cannot tell who answered, whatever they sent."""
-    assert_alike(answers, case)
+def test_every_side_answers_alike(sides: Sides, terms: Terms, answers: Answers, case: Case) -> None:
+    """Callers cannot tell who answered, whatever they sent, and whoever it was kept the promise."""
+    assert_alike(sides, terms, answers, case)
 
 
 def test_each_side_answered_what_it_was_asked(answers: Answers) -> None:
