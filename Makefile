@@ -9,7 +9,7 @@ $(error DB=$(DB) is no database of the stack: write DB=postgres, or leave it out
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench bench-framework bench-genai bench-proxy bench-scale bench-shadow bench-streams shadow-proof soak conformance check format lock clean
+.PHONY: help demo up test bench bench-framework bench-genai bench-proxy bench-scale bench-shadow bench-streams shadow-proof soak conformance contract check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ soak: $(READY)  ## a million requests of every kind, faults among them: memory, 
 
 conformance: $(READY)  ## the router, and nginx, HAProxy, Envoy and Caddy where installed, put to every case (ARGS=--deep)
 	@$(BIN)/python -m router.tests.conformance $(ARGS)
+
+contract: $(READY)  ## every request to every side, compared (ARGS=--deep: thousands of others, each time)
+	@$(BIN)/pytest contract_tests/tests/test_sides.py $(ARGS)
 
 check: $(READY)  ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

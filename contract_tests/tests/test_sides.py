@@ -131,6 +131,20 @@ def test_callers_who_may_not_are_refused_alike(
         assert len(statuses) == 1
 
 
+@EVERY_OPERATION
+def test_whoever_is_signed_out_while_a_page_is_open_is_told_so(
+    held: Held, sides: Sides, names: dict[str, Any], operation: Operation
+) -> None:
+    """The page's CSRF token is still good, so it is not CSRF that is complained about."""
+    token = "a" * 32
+    request = good_request(operation, EXAMPLES).request(names)
+    request = request.by({"Cookie": f"csrftoken={token}", "X-CSRFToken": token})
+
+    report = held(sides.targets(NOBODY), [request])
+
+    assert {status for _, _, status in report.exercised} == {401}
+
+
 @pytest.mark.parametrize("path", ["/", "/tickets/", "/ask/", "/admin/", "/login/?next=/ask/", "/nothing-is-here"])
 def test_pages_send_whoever_is_not_signed_in_to_the_same_login(held: Held, sides: Sides, path: str) -> None:
     """Pages stay with the monolith; the router must not change where they lead."""
@@ -162,7 +176,7 @@ def test_everything_promised_was_exercised_and_every_deviation_seen(
 ) -> None:
     """An entry that excuses nothing any more hides the next difference at its place."""
     of_this_file = {item.nodeid for item in request.session.items if item.path == request.node.path}
-    if len(of_this_file) < 6 * len(OPERATIONS):
+    if len(of_this_file) < 7 * len(OPERATIONS):
         pytest.skip("only a part of this file was chosen, so nothing can be said about the whole")
 
     report = finished(terms, whole, TODAY(), is_whole=True)

@@ -1,0 +1,5 @@
+"""`python -m contract_tests`."""
+
+from contract_tests.cli import main
+
+main()

@@ -1,0 +1,264 @@
+"""The commands serve somebody who has nothing of ours: two servers, a document, and a terminal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+SHELF = {
+    "openapi": "3.1.0",
+    "info": {"title": "Shelves", "version": "1"},
+    "paths": {
+        "/shelves/{shelf}/books": {
+            "get": {
+                "parameters": [
+                    {"name": "shelf", "in": "path", "required": True, "schema": {"type": "integer", "examples": [7]}},
+                    {"name": "most", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 9}},
+                ],
+                "responses": {
+                    "200": {
+                        "description": "The books on it.",
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "type": "object",
+                                    "required": ["books", "count"],
+                                    "properties": {
+                                        "books": {"type": "array", "items": {"type": "string"}},
+                                        "count": {"type": "integer"},
+                                    },
+                                }
+                            }
+                        },
+                    },
+                    "400": {"description": "No such number.", "content": {"application/json": {"schema": {}}}},
+                    "404": {"description": "No such shelf.", "content": {"application/json": {"schema": {}}}},
+                },
+            }
+        }
+    },
+}
+NEEDS = {
+    "owner": "readers",
+    "tolerates": ["other-statuses"],
+    "operations": {
+        "GET /shelves/{shelf}/books": {
+            "reads": {"200": {"type": "object", "required": ["count"], "properties": {"count": {"type": "integer"}}}}
+        }
+    },
+}
+
+
+class Old(BaseHTTPRequestHandler):
+    """Shelves, as they always were."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: the second would wait for an acknowledgement
+
+    def do_GET(self) -> None:
+        self.answer(*self.books())
+
+    def books(self) -> tuple[int, Any]:
+        path, _, query = self.path.partition("?")
+        if not (path.startswith("/shelves/") and path.endswith("/books")) or path.split("/")[2] != "7":
+            return 404, {"problem": "no such shelf"}
+        most = query.partition("most=")[2].partition("&")[0]
+        if most and (not most.isdecimal() or not 1 <= int(most) <= 9):
+            return self.refused()
+        return 200, self.found(["Emma", "Ulysses", "Walden"][: int(most or 9)])
+
+    def refused(self) -> tuple[int, Any]:
+        return 400, {"problem": "no such number"}
+
+    def found(self, books: list[str]) -> Any:
+        return {"books": books, "count": len(books)}
+
+    def answer(self, status: int, document: Any) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class New(Old):
+    """Rewritten: a count that is a text, a status of another framework."""
+
+    def refused(self) -> tuple[int, Any]:
+        return 422, {"problem": "no such number"}
+
+    def found(self, books: list[str]) -> Any:
+        return {"books": books, "count": str(len(books))}
+
+
+@contextmanager
+def serving(kind: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def sites() -> Iterator[tuple[str, str]]:
+    with ExitStack() as leaving:
+        yield leaving.enter_context(serving(Old)), leaving.enter_context(serving(New))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home: Path = tmp_path_factory.mktemp("home")
+    (home / "openapi.yaml").write_text(yaml.safe_dump(SHELF), "utf-8")
+    needs = home / "consumers" / "catalogue" / "needs.yaml"
+    needs.parent.mkdir(parents=True)
+    needs.write_text(yaml.safe_dump(NEEDS), "utf-8")
+    return home
+
+
+@pytest.fixture(scope="module")
+def told(sites: tuple[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """What `diff` says of the two."""
+    return run(folder, "diff", *both(sites), "--consumers", "consumers")
+
+
+def both(sites: tuple[str, str]) -> list[str]:
+    return [f"old={sites[0]}", f"new={sites[1]}", "--contract", "openapi.yaml", "--each", "8"]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "contract_tests", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_diff_finds_and_explains_the_differences_of_two_servers_that_are_nobodys(
+    told: subprocess.CompletedProcess[str], sites: tuple[str, str]
+) -> None:
+    assert told.returncode == 1, told.stderr
+    assert "PARITY  GET /shelves/{shelf}/books: status" in told.stdout
+    assert "PARITY  GET /shelves/{shelf}/books: body /count" in told.stdout
+    assert "PROMISE  GET /shelves/{shelf}/books: body /count" in told.stdout
+    assert "new breaks its promise: 422 was not promised, only 200, 400, 404" in told.stdout
+    assert '    contract  {"type": "integer"}' in told.stdout
+    assert "who notices  catalogue (reads /count)" in told.stdout
+    assert f'curl -sS -i --path-as-is -X GET "{sites[1]}"/shelves/7/books' in told.stdout
+    assert "accept it: python -m contract_tests accept " in told.stdout
+    assert "2 findings" not in told.stderr
+    assert "requests to old, new; 1 operations" in told.stderr
+
+
+def test_a_server_does_not_differ_from_itself(sites: tuple[str, str], folder: Path) -> None:
+    told = run(folder, "diff", sites[0], sites[0], "--contract", "openapi.yaml", "--each", "8", "--report", "same.json")
+
+    assert (told.returncode, told.stdout.strip()) == (0, ""), told.stdout
+
+
+def test_check_holds_one_server_to_the_promise(sites: tuple[str, str], folder: Path) -> None:
+    kept = run(folder, "check", sites[0], "--contract", "openapi.yaml", "--each", "8", "--report", "one.json")
+    broken = run(
+        folder,
+        "check",
+        sites[1],
+        "--contract",
+        "openapi.yaml",
+        "--consumers",
+        "consumers",
+        "--each",
+        "8",
+        "--report",
+        "two.json",
+    )
+
+    assert kept.returncode == 0, kept.stdout
+    assert broken.returncode == 1
+    assert "PARITY" not in broken.stdout
+
+
+def test_an_accepted_difference_is_silent_until_it_ends_and_a_third_value_is_not(
+    told: subprocess.CompletedProcess[str], sites: tuple[str, str], folder: Path
+) -> None:
+    assert told.returncode == 1
+    found = json.loads((folder / "contract-report.json").read_text("utf-8"))["findings"]
+    status = next(each for each in found if (each["kind"], each["place"]) == ("parity", "status"))
+    words = ["--reason", "nobody branches on it", "--owner", "shelves", "--consumers", "catalogue"]
+    today = datetime.now(UTC).date()
+
+    said = run(
+        folder,
+        "accept",
+        status["case"],
+        *words,
+        "--expires",
+        str(today + timedelta(days=90)),
+        "--deviations",
+        "deviations.yaml",
+    )
+    again = run(folder, "diff", *both(sites), "--deviations", "deviations.yaml", "--report", "again.json")
+    late = run(folder, "accept", status["case"], *words, "--expires", f"{today.year + 2}-01-01", "--deviations",
+               "deviations.yaml")  # fmt: skip
+
+    assert said.returncode == 0, said.stderr
+    assert "PARITY  GET /shelves/{shelf}/books: status" not in again.stdout
+    assert "PARITY  GET /shelves/{shelf}/books: body /count" in again.stdout
+    assert late.returncode == 2
+    assert len(yaml.safe_load((folder / "deviations.yaml").read_text("utf-8"))) == 1
+
+
+def test_the_findings_come_as_json_junit_and_annotations_too(
+    told: subprocess.CompletedProcess[str], folder: Path
+) -> None:
+    assert told.returncode == 1
+    found = json.loads(run(folder, "report", "--format", "json").stdout)["findings"]
+
+    suite = ElementTree.fromstring(run(folder, "report", "--format", "junit").stdout)  # noqa: S314
+    annotations = run(folder, "report", "--format", "github").stdout.splitlines()
+
+    assert suite.get("failures") == str(len(found))
+    assert len(annotations) == len(found)
+    assert all(line.startswith("::error title=") for line in annotations)
+
+
+def test_a_run_in_which_nothing_was_exercised_fails(sites: tuple[str, str], folder: Path) -> None:
+    document = {**SHELF, "paths": {"/shelves": {"post": {"responses": {"201": {"description": "x"}}}}}}
+    (folder / "writes.yaml").write_text(yaml.safe_dump(document), "utf-8")
+
+    told = run(folder, "check", sites[0], "--contract", "writes.yaml", "--report", "none.json")
+
+    assert told.returncode == 1
+    assert "not one request was made, so nothing was shown" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["check", "http://127.0.0.1:1", "--contract", "openapi.yaml"], "nobody answers there"),
+        (["check", "nowhere", "--contract", "openapi.yaml"], '"nowhere" is no address'),
+        (["check", "http://127.0.0.1:1", "--contract", "missing.yaml"], "cannot be read"),
+        (["diff", "http://127.0.0.1:1", "--contract", "openapi.yaml"], "diff needs two addresses"),
+        (["learn", "openapi.yaml"], "this is no HTTP Archive"),
+        (["report", "missing.json"], "missing.json"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_a_sentence(folder: Path, arguments: list[str], says: str) -> None:
+    told = run(folder, *arguments)
+
+    assert told.returncode == 2
+    assert says in told.stderr
+    assert "Traceback" not in told.stderr
