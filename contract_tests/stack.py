@@ -6,18 +6,20 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+import psutil
 
 from contract_tests import database
 
@@ -40,6 +42,7 @@ class Stack:
     routes: Path
     database_url: str
     legacy: str  # the monolith itself, without the router
+    extracted: str = ""  # the service itself
     candidate: str = ""  # the faulty candidate, if there is one
     pids: Mapping[str, int] = field(default_factory=dict)
 
@@ -66,6 +69,26 @@ class Stack:
         """The database of the comparisons and the tape."""
         found = tomllib.loads(self.routes.read_text("utf-8"))["evidence"]["url"]
         return str(found)
+
+    @contextmanager
+    def another(self, name: str, *more: str, **environment: str) -> Iterator[tuple[str, int]]:
+        """The same process of the stack once more, on a port of its own: its address and its process id."""
+        first = psutil.Process(self.pids[name])
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = first.cmdline()
+        command[command.index("--port") + 1] = str(port)
+        log = self.routes.with_name(f"another-{name}.log").open("w")
+        process = subprocess.Popen(
+            [*command, *more], env=first.environ() | environment, cwd=first.cwd(), stdout=log, stderr=log
+        )
+        try:
+            self._wait(lambda: _accepts(port) or process.poll() is not None, f"another {name}", START_SECONDS)
+            yield f"http://127.0.0.1:{port}", process.pid
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+            log.close()
 
     def take_over(self, stage: str, primary: str) -> None:
         """As `move`, for a stage in which copies are made; `primary` is the upstream that answers in it."""
@@ -120,12 +143,18 @@ class Stack:
     def _wait_for_split(self) -> None:
         self._wait(lambda: len({self._refused_by("summary", f"probe{number}") for number in range(20)}) == 2, "split")
 
-    def _wait(self, happened: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + TAKE_OVER_SECONDS
+    def _wait(self, happened: Callable[[], bool], what: str, seconds: float = TAKE_OVER_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
         while not happened():
             if time.monotonic() > deadline:
-                raise StackError(f"the router did not take over stage {what} within {TAKE_OVER_SECONDS} s")
+                raise StackError(f"the stack did not come to {what} within {seconds} s")
             time.sleep(0.05)
+
+
+def _accepts(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 @contextmanager
@@ -178,6 +207,7 @@ def _ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Stack:
         Path(told["routes_file"]),
         told["database_url"],
         told["legacy"],
+        told["extracted"],
         told.get("candidate", ""),
         told["pids"],
     )

@@ -61,7 +61,7 @@ class Layout:
             "identity": self.url("identity"),
             "assistant": self.url("extracted" if self.fault is None else "candidate"),
             "egress": self.provider_url.removesuffix(urlsplit(self.provider_url).path),
-            "evidence": f"sqlite:///{self.data / EVIDENCE}",
+            "evidence": self.database_url if self.own_postgres else f"sqlite:///{self.data / EVIDENCE}",
         }
 
     @property
