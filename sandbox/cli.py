@@ -73,6 +73,7 @@ def up(
     latency_seconds: Latency = 0.5,
     tokens_per_second: Rate = 60.0,
     fault: Fault = None,
+    no_router: Annotated[bool, typer.Option("--no-router", help="Leave the door to a router that you start.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No log lines of the processes.")] = False,
 ) -> None:
     """Start every process, show their logs, stop all of them on Ctrl-C."""
@@ -80,7 +81,9 @@ def up(
     from .stack import Options
 
     settings = Settings(latency_seconds, tokens_per_second)
-    options = Options(port_base, data, database_url, postgres, routes, ready_file, settings, True, fault)
+    options = Options(
+        port_base, data, database_url, postgres, routes, ready_file, settings, fault=fault, router=not no_router
+    )
     console = Console()
     raise typer.Exit(stage.run(stage.up(options, console, quiet=quiet), console))
 

@@ -38,6 +38,7 @@ class Options:
     settings: Settings = field(default_factory=Settings)
     keeps_evidence: bool = True  # False: what earlier runs compared is forgotten, as a demo begins at the beginning
     fault: str | None = None  # of the faulty candidate; "none" starts it without one; None: there is no such candidate
+    router: bool = True  # False: whoever wants one in front starts it
 
 
 class DataInUse(Exception):
@@ -136,7 +137,7 @@ async def _start_all(stack: Stack, options: Options, before: list[tuple[list[Pla
     stamp = stamp_of(ROOT, options.database_url or kind, os.environ.get("LLM_BASE_URL", "sandbox"))
     known = stamp_file.read_text("utf-8") if stamp_file.exists() else None
     if known == stamp and _still_there(layout.database_url):
-        await stack.start(*provider, *server_plans(layout))
+        await stack.start(*provider, *_servers(layout, options))
         await stack.start(jobs_plan(layout))
         return
     await stack.start(*provider)
@@ -145,8 +146,12 @@ async def _start_all(stack: Stack, options: Options, before: list[tuple[list[Pla
     for plan in database_plans(layout, fresh=known is not None and options.database_url is None):
         await stack.run(plan)
     stamp_file.write_text(stamp, "utf-8")
-    await stack.start(*server_plans(layout))
+    await stack.start(*_servers(layout, options))
     await stack.start(jobs_plan(layout))
+
+
+def _servers(layout: Layout, options: Options) -> list[Plan]:
+    return [plan for plan in server_plans(layout) if options.router or plan.name != "router"]
 
 
 def _layout(options: Options, data: Path) -> tuple[Layout, list[tuple[list[Plan], Plan]]]:
@@ -157,6 +162,7 @@ def _layout(options: Options, data: Path) -> tuple[Layout, list[tuple[list[Plan]
     has_egress = routes_file.has_egress(options.routes or ROOT / "routes.toml")
     unused |= set() if has_egress else {"egress"}
     unused |= {"candidate"} if options.fault is None else set()
+    unused |= set() if options.router else {"router"}
     check_free({name: port for name, port in ports.items() if name not in unused})
     before: list[tuple[list[Plan], Plan]] = []
     database_url = options.database_url or f"sqlite:///{data / 'helpdesk.sqlite3'}"

@@ -77,7 +77,8 @@ def lines_to(console: Console, *, quiet: bool) -> Say:
 def show_addresses(stack: Stack, console: Console) -> None:
     layout = stack.layout
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("Helpdesk", f"[bold]{layout.url('router')}/[/]", "through the router: log in here")
+    door, through = ("router", "through the router") if "router" in stack.running else ("legacy", "the monolith itself")
+    table.add_row("Helpdesk", f"[bold]{layout.url(door)}/[/]", f"{through}: log in here")
     table.add_row("", layout.url("legacy"), "the monolith itself")
     table.add_row("", layout.url("extracted"), "the extracted service itself")
     if "provider" in stack.running:
@@ -86,7 +87,7 @@ def show_addresses(stack: Stack, console: Console) -> None:
         if login["role"] in ("lead", "viewer"):
             who = f"{login['role']} of {login['organisation']}"
             table.add_row("Log in", f"[bold]{login['username']}[/] / {login['password']}", who)
-    table.add_row("Admin", "[bold]admin[/] / helpdesk", f"{layout.url('router')}/admin/")
+    table.add_row("Admin", "[bold]admin[/] / helpdesk", f"{layout.url(door)}/admin/")
     table.add_row("Routes", str(layout.routes_file), "edit a stage: effective within a second")
     table.add_row("Logs", str(layout.data / "logs"), "")
     console.print(table)

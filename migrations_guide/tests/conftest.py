@@ -1,61 +1,90 @@
-"""The stack that the pages are done on, with ports and data of its own."""
+"""One scratch copy of the repository, as `start` makes it, and one stack in it, for all pages."""
 
 from __future__ import annotations
 
-import json
+import contextlib
+import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from migrations_guide.beginning import make_copy
+from migrations_guide.journey import Journey
+from migrations_guide.pages import all_pages
+from migrations_guide.shell import replaced
+
 START_SECONDS = 90
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A running stack whose data are in `folder`/var, and the real values of what pages name."""
-
-    folder: Path
-    real: dict[str, str]
+OFFSETS = (0, 1, 2, 3, 10, 12, 20, 99)
+"""The ports of the stack, of its router and of what the pages start beside it, counted from the first."""
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("guide")
-    data, log = folder / "var", folder / "stack.log"
-    command = [sys.executable, "-m", "sandbox", "up", "--port-base", "0", "--data", str(data), "--quiet"]
-    # Pages show who answers, not how fast.
-    command += ["--latency-seconds", "0.01", "--tokens-per-second", "0", "--ready-file", str(folder / "ready.json")]
+def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
+    """At the beginning of the story, with the stack running on ports of its own."""
+    folder = tmp_path_factory.mktemp("guide") / "copy"
+    base = _free_base()
+    real = _real(base)
+    make_copy(folder)
+    routes = folder / "routes.toml"
+    routes.write_text(replaced(routes.read_text("utf-8"), real), "utf-8")
+    # Half of what the model takes for a reader: it starves the monolith still, and the pages are done twice.
+    pace = ("--latency-seconds", "0.25", "--tokens-per-second", "120")
+    ready, log = folder.parent / "ready.json", folder.parent / "stack.log"
+    command = [sys.executable, "-m", "sandbox", "up", "--no-router", "--port-base", str(base), "--quiet"]
     with log.open("w") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [*command, *pace, "--ready-file", ready], cwd=folder, stdout=said, stderr=subprocess.STDOUT
+        )
         try:
-            yield Stack(folder, _real(_addresses(process, folder / "ready.json", log)))
+            _wait(process, ready, log)
+            guide = Journey(folder, all_pages(), print, real)
+            guide.begin()
+            yield guide
         finally:
+            _end_router(folder)
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
 
 
-def _addresses(process: subprocess.Popen[bytes], ready: Path, log: Path) -> dict[str, str]:
+def _free_base() -> int:
+    for base in random.sample(range(20_000, 32_000, 100), 50):
+        with contextlib.suppress(OSError):
+            for offset in OFFSETS:
+                with socket.create_server(("127.0.0.1", base + offset)):
+                    pass
+            return base
+    raise RuntimeError("no free ports")
+
+
+def _real(base: int) -> Mapping[str, str]:
+    """What stands for the pages' fixed names. `var/` needs nothing: the pages are done in the folder that holds it."""
+    addresses = {f"127.0.0.1:{8000 + offset}": f"127.0.0.1:{base + offset}" for offset in OFFSETS}
+    defaults = {
+        "--port 8000": f"--port {base}",
+        "sandbox callers --readers": f"sandbox callers --url http://127.0.0.1:{base} --readers",
+        ".venv/bin/python": sys.executable,
+    }
+    return addresses | defaults
+
+
+def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not ready.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"the stack did not start; it said:\n{log.read_text()[-4000:]}")
         time.sleep(0.05)
-    addresses: dict[str, str] = json.loads(ready.read_text())
-    return addresses
 
 
-def _real(addresses: dict[str, str]) -> dict[str, str]:
-    """What stands for a page's fixed names. `var/` needs nothing: the pages are done in the folder that holds it."""
-    return {
-        "http://127.0.0.1:8000": addresses["router"],
-        "http://127.0.0.1:8001": addresses["legacy"],
-        "http://127.0.0.1:8002": addresses["extracted"],
-        "http://127.0.0.1:8003": addresses["identity"],
-        ".venv/bin/python": sys.executable,
-    }
+def _end_router(folder: Path) -> None:
+    """A page starts it, and a page that failed has not ended it."""
+    file = folder / "var" / "router.pid"
+    if file.exists():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(file.read_text()), signal.SIGTERM)
