@@ -175,6 +175,8 @@ def _most(counts: list[int | None]) -> int | None:
 def _in_numbers(name: str, rate: Rate, limit: Limit) -> str:
     now = bounded(rate, limit)
     between = f"between {now.lower:.2%} and {now.upper:.2%}"
+    if now.lower > now.upper:  # no single rate explains both: it has changed
+        between = f"at times below {now.upper:.2%}, at times above {now.lower:.2%}"
     return f"{name}: {rate.hits} of {rate.seen}, {between}; {limit.rate:.2%} are allowed"
 
 

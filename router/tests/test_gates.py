@@ -50,6 +50,17 @@ def test_watching_says_how_many_more_and_how_long_at_the_present_rate() -> None:
     assert verdict.reasons[0] == "mismatches: 0 of 101, between 0.00% and 3.68%; 1.00% are allowed"
 
 
+def test_a_rate_that_changed_is_said_to_have_changed() -> None:
+    """Two bounds that hold for one rate cannot cross: the rate was not one."""
+    seen = [*matches(400), *(comparison(Verdict.MISMATCH, at=400.0 + second) for second in range(200))]
+
+    verdict = verdict_of(evidence_of(seen), GATE)
+
+    assert verdict.word is Word.NO_GO
+    assert "mismatches: 200 of 600, at times below 0.9" in verdict.reasons[0]
+    assert ", at times above 2" in verdict.reasons[0]
+
+
 def test_more_is_a_range_if_there_were_mismatches() -> None:
     seen = [*matches(400), comparison(Verdict.MISMATCH, at=401.0)]
 
