@@ -19,6 +19,7 @@ from contract_tests.caller import Agent
 from contract_tests.comparing import Compared, calls_of_copies, latest, report, wait_for
 from contract_tests.stack import Stack, running_stack
 
+pytestmark = pytest.mark.timeout(400)  # a stack of its own and all its evidence, on a machine that may be busy
 EXCHANGES = int(os.environ.get("IDENTICAL_EXCHANGES", "160"))
 AGENTS = ("jonas", "maya", "priya", "kwame")
 """Of two organisations; each has tickets of their own here, so that nobody changes what another's copy reads."""

@@ -17,6 +17,7 @@ from contract_tests.caller import Agent
 from contract_tests.comparing import Compared, calls_of_copies, comparison_of, report
 from contract_tests.stack import Stack, running_stack
 
+pytestmark = pytest.mark.timeout(400)  # a stack of its own and all its evidence, on a machine that may be busy
 ASKED = {
     "summary": ("POST", "/api/tickets/{ticket}/summary", b"{}"),
     "reply": ("POST", "/api/tickets/{ticket}/reply", b'{"tone": "brief"}'),

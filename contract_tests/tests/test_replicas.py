@@ -18,6 +18,7 @@ from contract_tests.comparing import calls_of_copies, comparisons, latest, repor
 from contract_tests.faults import until
 from contract_tests.stack import Stack, stack_on_postgresql
 
+pytestmark = pytest.mark.timeout(400)  # a stack of its own and all its evidence, on a machine that may be busy
 AGENTS = ("jonas", "maya", "priya")
 EACH = 4
 STREAMS = 8
