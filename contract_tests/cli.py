@@ -238,7 +238,7 @@ def _held(
             found = hold(terms, targets, run.requests(terms.promise))
         needs = [each for consumer in terms.consumers for each in consumers.unmet(consumer, terms.promise)]
         found.findings = [*needs, *found.findings]
-        _tried(finished(_only(terms, run), found, datetime.now(UTC).date(), is_whole=True))
+        _tried(finished(_only(terms, run), found, datetime.now(UTC).date(), tried_all=False))
         report_file.write_text(as_json(found.findings), "utf-8")
         print(_formatted(found.findings, output))
         print(_summary(_only(terms, run), found, targets), file=sys.stderr)
@@ -266,6 +266,8 @@ def _summary(terms: Terms, found: Report, targets: Sequence[Target]) -> str:
     names = ", ".join(each.name for each in targets)
     operations = len(terms.promise.operations)
     lines = [f"{found.requests} requests to {names}; {operations} operations; {len(found.findings)} findings"]
+    if unused := [each.id for each in terms.deviations if each.id not in found.used]:
+        lines.append(f"Accepted, and shown by no answer: {', '.join(unused)}")
     if unseen := never_seen(terms, found):
         told = "; ".join(f"{name} {', '.join(statuses)}" for name, statuses in unseen.items())
         lines.append(f"Promised, and never answered: {told}")

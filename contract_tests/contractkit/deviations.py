@@ -68,10 +68,13 @@ class Deviation:
     expires: date
     """Its last day."""
 
-    def covers(self, exchange: Exchange, control: str, candidate: str, difference: Difference) -> bool:
+    def is_about(self, exchange: Exchange) -> bool:
         request = exchange.request
         name = exchange.operation.name if exchange.operation else f"{request.method} {request.path}"
-        if not {name, "*"} & set(self.operations) or not re.search(self.when, request.head):
+        return bool({name, "*"} & set(self.operations)) and re.search(self.when, request.head) is not None
+
+    def covers(self, exchange: Exchange, control: str, candidate: str, difference: Difference) -> bool:
+        if not self.is_about(exchange):
             return False
         if self.at == "answer":
             return all(
@@ -105,20 +108,21 @@ def excuse(
     exchange: Exchange, found: Sequence[tuple[str, str, Difference]], deviations: Sequence[Deviation]
 ) -> tuple[list[tuple[str, str, Difference]], set[str], set[str]]:
     """What is left of the differences; the ids of the deviations that took the others away; and the targets whose
-    answers are accepted whole, even where they are not promised."""
+    status is accepted, even where it is not promised."""
     used: set[str] = set()
-    accepted: set[str] = set()
     left = []
     for each in found:
         by = next((deviation for deviation in deviations if deviation.covers(exchange, *each)), None)
         if by is None:
             left.append(each)
-            continue
-        used.add(by.id)
-        if by.at == "answer":
-            accepted |= {
-                name for name, answer in exchange.answers.items() if str(answer.status) in by.answers.get(name, ())
-            }
+        else:
+            used.add(by.id)
+    whole = [each for each in deviations if each.at == "answer" and each.is_about(exchange)]
+    accepted = {
+        name
+        for name, answer in exchange.answers.items()
+        if any(str(answer.status) in each.answers.get(name, ()) for each in whole)
+    }
     return left, used, accepted
 
 

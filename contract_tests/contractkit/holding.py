@@ -72,7 +72,9 @@ def judged(
     for name, answer in exchange.answers.items():
         if operation is not None:
             report.exercised[operation.name, name, answer.status] += 1
-        for place, why in () if name in accepted else _broken(terms, exchange, name):
+        for place, why in _broken(terms, exchange, name):
+            if place == "status" and name in accepted:
+                continue
             yield Finding(
                 "promise",
                 _name(exchange),
@@ -165,9 +167,8 @@ def never_seen(terms: Terms, report: Report) -> dict[str, list[str]]:
     return {name: statuses for name, statuses in unseen.items() if statuses}
 
 
-def finished(terms: Terms, report: Report, today: date, *, is_whole: bool) -> Report:
-    """With what can only be said at the end; `is_whole` if everything that shows a deviation was tried."""
-    used = report.used if is_whole else None
-    ends = deviating.problems(terms.deviations, used, today)
-    report.findings = [*report.findings, *(lacking(terms, report) if is_whole else ()), *ends]
+def finished(terms: Terms, report: Report, today: date, *, tried_all: bool) -> Report:
+    """With what can only be said at the end; `tried_all` if whatever shows a deviation was tried."""
+    ends = deviating.problems(terms.deviations, report.used if tried_all else None, today)
+    report.findings = [*report.findings, *lacking(terms, report), *ends]
     return report

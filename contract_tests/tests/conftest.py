@@ -13,7 +13,7 @@ from contract_tests.sides import Sides, sides_of
 from contract_tests.stack import Stack, on_postgresql, running_stack, stack_on_postgresql
 from contract_tests.terms import helpdesk
 
-DRAWN, DRAWN_DEEP = 15, 150
+DRAWN, DRAWN_DEEP = 15, 100
 """Requests of each operation, so many good and so many bad ones."""
 
 

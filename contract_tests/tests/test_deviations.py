@@ -70,6 +70,7 @@ def test_a_third_status_is_a_finding(terms: Terms, tmp_path: Path) -> None:
 
     assert excuse(exchange(terms, 414, 200), found, deviations)[0] == []
     assert excuse(exchange(terms, 414, 500), found, deviations)[0] == found
+    assert excuse(exchange(terms, 414, 500), found, deviations)[2] == {"legacy"}, "whose status is accepted by itself"
 
 
 def test_an_expired_entry_and_an_unused_one_are_findings_that_name_their_owner(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def test_whatever_http_allows_is_answered_alike(
 
 
 @EVERY_OPERATION
+@pytest.mark.timeout(900)  # with --deep there are many
 def test_whatever_is_drawn_from_the_promise_is_answered_alike(
     held: Held, sides: Sides, names: dict[str, Any], operation: Operation, drawing: tuple[int, int | None]
 ) -> None:
@@ -179,7 +180,7 @@ def test_everything_promised_was_exercised_and_every_deviation_seen(
     if len(of_this_file) < 7 * len(OPERATIONS):
         pytest.skip("only a part of this file was chosen, so nothing can be said about the whole")
 
-    report = finished(terms, whole, TODAY(), is_whole=True)
+    report = finished(terms, whole, TODAY(), tried_all=True)
 
     assert not report.findings, "\n" + text(report.findings)
     unseen = {name: set(statuses) - RARE for name, statuses in never_seen(terms, whole).items()}
