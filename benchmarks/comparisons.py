@@ -52,9 +52,10 @@ def main() -> None:
     parser.add_argument("database", choices=["sqlite", "postgresql"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=1_800.0, help="then no more are added: told is how many")
     chosen = parser.parse_args()
     with database(chosen.database, chosen.folder) as (url, server):
-        print(json.dumps({"database": chosen.database, "count": chosen.count, **measured(url, server, chosen)}))
+        print(json.dumps({"database": chosen.database, **measured(url, server, chosen)}))
 
 
 def measured(url: str, server: psutil.Process | None, chosen: argparse.Namespace) -> dict[str, float]:
@@ -64,10 +65,13 @@ def measured(url: str, server: psutil.Process | None, chosen: argparse.Namespace
     store = Store(config.evidence)
     epoch = epoch_of(config, config.routes[0])
     began, cpu = time.monotonic(), _cpu_seconds(server)
-    for number in range(chosen.count):
-        if number % AT_ONCE == 0 and not store.flush(FLUSH_SECONDS):
+    count = 0
+    while count < chosen.count and time.monotonic() - began < chosen.seconds:
+        if not store.flush(FLUSH_SECONDS):
             raise SystemExit("The store did not keep up.")
-        store.add(comparison(number, epoch))
+        for number in range(count, min(count + AT_ONCE, chosen.count)):
+            store.add(comparison(number, epoch))
+            count += 1
     if not store.flush(FLUSH_SECONDS) or store.dropped:
         raise SystemExit(f"The store did not keep up: {dict(store.dropped)}")
     seconds, used = time.monotonic() - began, _cpu_seconds(server) - cpu
@@ -76,8 +80,9 @@ def measured(url: str, server: psutil.Process | None, chosen: argparse.Namespace
     began, cpu = time.monotonic(), _cpu_seconds(server)
     (found,) = report(config, engine)
     return {
-        "per_second": chosen.count / seconds,
-        "cpu_us": used / chosen.count * 1e6,
+        "count": count,
+        "per_second": count / seconds,
+        "cpu_us": used / count * 1e6,
         "report_seconds": time.monotonic() - began,
         "report_cpu_seconds": _cpu_seconds(server) - cpu,
         "reported": found.evidence.comparisons,

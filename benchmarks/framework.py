@@ -7,6 +7,7 @@ those of `startproject`. Cold starts end with the first answer and are counted f
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
@@ -60,8 +62,18 @@ def main(arguments: list[str] | None = None) -> int:
         cold = _cold(cores, [*_ours(Servers(stack, cores, folder)), *map(_rung, rungs)], chosen.repetitions)
     absent = [rung.name for rung in RUNGS if not rung.is_here]
     print("\n".join(table(requests, cold, absent)))
-    write_down(chosen, "framework", {"requests": requests, "cold": cold, "not_installed": absent})
+    found = {"versions": _versions(), "requests": requests, "cold": cold, "not_installed": absent}
+    write_down(chosen, "framework", found)
     return 0
+
+
+def _versions() -> dict[str, str]:
+    packages = ("django", "gunicorn", "flask", "django-ninja", "djangorestframework")
+    found = {}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 # --- requests

@@ -43,8 +43,8 @@ def test_workers_streams_and_both_databases_are_measured(tmp_path: Path) -> None
 def test_it_says_whether_memory_is_flat_and_nothing_was_lost(kib: float, kept: int, held: list[bool]) -> None:
     told: dict[str, Any] = {
         "streams": [
-            {"streams": count, "memory_per_stream_kib": {"median": value}}
-            for count, value in ((1, -300.0), (100, 10.0), (5_000, kib))
+            {"streams": count, "memory_kib": {"median": value}}
+            for count, value in ((1, 900.0), (100, 1_000.0), (1_000, 10_000.0), (5_000, 10_000.0 + 4_000 * kib))
         ],
         "comparisons": [{"database": "sqlite", "count": 10, "kept": kept}],
     }
