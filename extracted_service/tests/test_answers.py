@@ -49,7 +49,9 @@ def test_an_answer_has_djangos_spaces_escapes_and_milliseconds() -> None:
     )
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), time(9, tzinfo=UTC)], ids=str)
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), object(), time(9, tzinfo=UTC)], ids=["nan", "infinity", "object", "time"]
+)
 def test_what_is_no_json_is_never_sent(value: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         dumps(value)

@@ -67,7 +67,7 @@ def test_the_identity_of_a_copy_is_worth_something_only_with_the_mark(
         {"perms": "assistant.use_assistant"},
         *({name: None} for name in ("iss", "aud", "sub", "iat", "exp", "jti", "sid", "org", "perms", "csrf_checked")),
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_an_identity_with_a_wrong_or_missing_claim_is_refused(
     verifier: Verifier, key: SigningKey, changes: dict[str, Any]
