@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from .beginning import Unfit, apply
 from .pages import Block, Page
-from .shell import Say, replaced, shell, steps
+from .shell import TAKE_OVER_SECONDS, Say, replaced, shell, steps
 
 STATE = ".guide.json"
 SITE = "http://127.0.0.1:8001"
@@ -42,6 +42,7 @@ class Journey:
     say: Say
     real: Mapping[str, str] = field(default_factory=dict)
     """What stands for the fixed names of the pages, such as addresses."""
+    patience_seconds: float = TAKE_OVER_SECONDS
 
     @property
     def state(self) -> State:
@@ -68,7 +69,7 @@ class Journey:
         state = replace(state, begun=True)
         self._save(state)
         problem: str | None = None
-        with shell(self.folder, self.real, self.say) as bash:
+        with shell(self.folder, self.real, self.say, self.patience_seconds) as bash:
             for block in page.do:
                 if block.language == "diff":
                     self.say(block.text.rstrip("\n"))
@@ -83,9 +84,9 @@ class Journey:
         return page
 
     def check(self, page: Page) -> list[str]:
-        """Every difference between what the page's check shows and what it prints now."""
+        """The first difference between what the page's check shows and what it prints now; empty if there is none."""
         self._needs_the_stage()
-        return self._run(page.check)
+        return self._run(page.check, is_enough=True)
 
     def last(self) -> Page:
         state = self.state
@@ -110,10 +111,16 @@ class Journey:
         self._save(State(place))
         return page, found if not state.begun else []
 
-    def _run(self, blocks: Iterable[Block]) -> list[str]:
-        with shell(self.folder, self.real, self.say) as bash:
-            all_steps = [step for block in blocks for step in steps(block.text, varies=block.varies)]
-            return [problem for step in all_steps if (problem := bash.difference(step))]
+    def _run(self, blocks: Iterable[Block], *, is_enough: bool = False) -> list[str]:
+        """What differs. One difference ends a check, while a roll-back goes on: it takes back as much as it can."""
+        found: list[str] = []
+        with shell(self.folder, self.real, self.say, self.patience_seconds) as bash:
+            for step in (step for block in blocks for step in steps(block.text, varies=block.varies)):
+                if problem := bash.difference(step):
+                    found.append(problem)
+                    if is_enough:
+                        break
+        return found
 
     def _edited(self, edit: str, *, back: bool = False) -> str | None:
         try:

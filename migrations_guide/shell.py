@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-TAKE_OVER_SECONDS = 8  # pages say `sleep 1` after an edit; a busy machine gets longer
+TAKE_OVER_SECONDS = 8.0  # pages say `sleep 1` after an edit; a busy machine gets longer
 _NUMBER = re.compile(r"\d[\d,.]*")
 
 Say = Callable[[str], None]
@@ -46,6 +46,8 @@ class Shell:
     real: Mapping[str, str]
     """What stands for the page's fixed names."""
     say: Say
+    patience_seconds: float
+    """How long what follows a `sleep` may be late."""
     late_until: float = 0.0
 
     def difference(self, step: Step) -> str | None:
@@ -58,7 +60,7 @@ class Shell:
             time.sleep(0.2)
             printed = _run(self.bash, command)
         self.say(printed.rstrip("\n"))
-        self.late_until = time.monotonic() + TAKE_OVER_SECONDS if command.startswith("sleep ") else 0.0
+        self.late_until = time.monotonic() + self.patience_seconds if command.startswith("sleep ") else 0.0
         if shows(expected, printed, varies=step.varies):
             return None
         return f"$ {step.command}\nthe page shows:\n{expected}\nit printed:\n{printed}"
@@ -88,7 +90,7 @@ def replaced(text: str, real: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def shell(folder: Path, real: Mapping[str, str], say: Say) -> Iterator[Shell]:
+def shell(folder: Path, real: Mapping[str, str], say: Say, patience_seconds: float) -> Iterator[Shell]:
     process = subprocess.Popen(
         ["bash", "--norc"],
         cwd=folder,
@@ -100,7 +102,7 @@ def shell(folder: Path, real: Mapping[str, str], say: Say) -> Iterator[Shell]:
     )
     with process:
         try:
-            yield Shell(process, real, say)
+            yield Shell(process, real, say, patience_seconds)
         finally:
             process.kill()
 
