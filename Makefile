@@ -8,6 +8,9 @@ ifneq ($(filter-out sqlite postgres,$(DB)),)
 $(error DB=$(DB) is no database of the stack: write DB=postgres, or leave it out for SQLite)
 endif
 
+# Each file on one process, in the order of the configuration.
+ON_TWO := -n 2 --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up test bench bench-framework bench-genai bench-proxy bench-scale bench-shadow bench-streams shadow-proof soak conformance contract check format lock clean
 
@@ -20,8 +23,8 @@ demo: $(READY)  ## the whole story in about two minutes, on real processes (ARGS
 up: $(READY)  ## only the processes, without the story
 	@$(BIN)/python -m sandbox up $(DATABASE) $(ARGS)
 
-test: $(READY)  ## every test
-	@$(BIN)/pytest $(ARGS)
+test: $(READY)  ## every test, on two processes (ARGS=router: some of them, on one)
+	@$(BIN)/pytest $(or $(ARGS),$(ON_TWO))
 
 bench: bench-genai bench-proxy bench-shadow bench-streams bench-framework bench-scale  ## every benchmark, one after the other (not the soak)
 
