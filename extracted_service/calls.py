@@ -1,8 +1,9 @@
 """One provider call and the audit row that it leaves in the monolith's table, however it ends."""
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -66,7 +67,17 @@ async def audited(database: Database, call: Call) -> AsyncIterator[None]:
             outcome = "failed"
             raise
         finally:
-            await _written(database, call.row(outcome))
+            await _finished(_written(database, call.row(outcome)))
+
+
+async def _finished(writing: Coroutine[Any, Any, None]) -> None:
+    """To the end, even if the caller leaves only now, or is told to go a second time."""
+    task = asyncio.ensure_future(writing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 async def _written(database: Database, row: dict[str, Any]) -> None:
