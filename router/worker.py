@@ -1,8 +1,8 @@
 """One process that serves: uvicorn's server, which stops without losing a request, and tells how it is.
 
 Stopping: from the signal on it says that it is draining, and every answer is its connection's last. For a while it
-still takes new connections, until whoever sends them has noticed. Then it takes those that wait already, closes the
-listener, and ends what is under way; what has not ended at the deadline is cut.
+still takes new connections, until whoever sends them has noticed. Then it turns newcomers away, takes those that wait
+already, closes the listener, and ends what is under way; what has not ended at the deadline is cut.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from typing import Any, NamedTuple
 import uvicorn
 
 from .app import RouterApp
+from .listener import BACKLOG, turn_away, waiting, welcome
 from .server import ServerProtocol
 
 KEEP_ALIVE_SECONDS = 75
-BACKLOG = 2048
-"""Connections that wait to be accepted."""
 STEP_SECONDS = 0.1
 GARBAGE_OBJECTS = 20_000
 """So many more objects were made than freed before the garbage collector looks for circles."""
@@ -95,6 +94,8 @@ class Worker(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or []:
+            welcome(listener)
         self._ear.unlink(missing_ok=True)  # of the worker that this one replaces
         parent = multiprocessing.parent_process()
         if parent is not None:  # without it nobody would stop this process any more
@@ -123,10 +124,13 @@ class Worker(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 connection.is_last = True  # type: ignore[union-attr]
             await asyncio.sleep(STEP_SECONDS)
-        waiting = [accepted for listener in listeners for accepted in _accepted(listener)]
+        for listener in listeners:
+            turn_away(listener)
+        await asyncio.sleep(STEP_SECONDS)  # for those whose connection has begun
+        accepted_late = [accepted for listener in listeners for accepted in waiting(listener)]
         for server in self.servers:
             server.close()
-        for accepted in waiting:
+        for accepted in accepted_late:
             await loop.connect_accepted_socket(self._protocol, accepted)
         await super().shutdown(sockets)
         self._telling.close()
@@ -134,16 +138,6 @@ class Worker(uvicorn.Server):
 
     def _protocol(self) -> ServerProtocol:
         return ServerProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
-
-
-def _accepted(listener: socket.socket) -> list[socket.socket]:
-    """The callers who are connected already as far as they know; closing the listener would reset them."""
-    found: list[socket.socket] = []
-    with contextlib.suppress(OSError):
-        listener.setblocking(False)
-        while len(found) < BACKLOG:
-            found.append(listener.accept()[0])
-    return found
 
 
 def _figures() -> dict[str, int | None]:

@@ -14,8 +14,9 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from ..errors import EvidenceError
+from ..listener import BACKLOG
 from ..server import ServerProtocol
-from ..worker import BACKLOG, KEEP_ALIVE_SECONDS
+from ..worker import KEEP_ALIVE_SECONDS
 from .check import File
 from .serve import LOGGING, Count, Host, Port, listen
 

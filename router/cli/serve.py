@@ -18,9 +18,10 @@ import typer
 
 from ..admin import Admin
 from ..app import FILE_ENV, RouterApp
+from ..listener import open_listener
 from ..measurements import Measurements
 from ..telemetry import TraceId
-from ..worker import BACKLOG, Stopping, Worker
+from ..worker import Stopping, Worker
 from ..workers import Workers
 from .check import File
 
@@ -101,14 +102,9 @@ def split_address(address: str) -> tuple[str, int]:
 
 def listen(host: str, port: int, option: str) -> socket.socket:
     """Raises Exit, after saying why, if the port cannot be had; `option` is the one that would name another."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-        listener.listen(BACKLOG)  # who reads where the router serves can connect at once
+        return open_listener(host, port)
     except OSError as error:
         why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         print(f"Port {port} on {host} {why}: free it, or choose another with {option}.", file=sys.stderr)
         raise typer.Exit(1) from None
-    return listener

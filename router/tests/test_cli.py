@@ -220,7 +220,11 @@ def served(file: Path, *words: str, **env: str) -> Iterator[tuple[subprocess.Pop
         yield process, log
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        try:
+            process.wait(20)
+        finally:
+            process.kill()  # or it would outlive its test, and be found by another
+            process.wait()
 
 
 async def port_in(log: Path) -> int:

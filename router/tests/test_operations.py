@@ -240,6 +240,9 @@ class Load:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
             except ConnectionRefusedError:
                 return
+            except ConnectionResetError:  # taken by the operating system, and by nobody else
+                self.lost += 1
+                continue
             try:
                 writer.write(GET)
                 answer = await reader.readuntil(b"ok")
