@@ -77,9 +77,12 @@ def lines_to(console: Console, *, quiet: bool) -> Say:
 def show_addresses(stack: Stack, console: Console) -> None:
     layout = stack.layout
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    door, through = ("router", "through the router") if "router" in stack.running else ("legacy", "the monolith itself")
+    has_router = "router" in stack.running
+    door = "router" if has_router else "legacy"
+    through = "through the router" if has_router else "the monolith itself"
     table.add_row("Helpdesk", f"[bold]{layout.url(door)}/[/]", f"{through}: log in here")
-    table.add_row("", layout.url("legacy"), "the monolith itself")
+    if has_router:
+        table.add_row("", layout.url("legacy"), "the monolith itself")
     table.add_row("", layout.url("extracted"), "the extracted service itself")
     if "provider" in stack.running:
         table.add_row("", f"{layout.url('provider')}/sandbox/calls", "what the simulated provider received")
@@ -88,6 +91,9 @@ def show_addresses(stack: Stack, console: Console) -> None:
             who = f"{login['role']} of {login['organisation']}"
             table.add_row("Log in", f"[bold]{login['username']}[/] / {login['password']}", who)
     table.add_row("Admin", "[bold]admin[/] / helpdesk", f"{layout.url(door)}/admin/")
-    table.add_row("Routes", str(layout.routes_file), "edit a stage: effective within a second")
+    if has_router:
+        table.add_row("Routes", str(layout.routes_file), "edit a stage: effective within a second")
+    else:
+        table.add_row("Router", layout.url("router"), "nobody listens there: start one yourself")
     table.add_row("Logs", str(layout.data / "logs"), "")
     console.print(table)
