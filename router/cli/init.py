@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -15,14 +16,23 @@ LegacyUrl = Annotated[str, typer.Option(help="where the monolith listens, like h
 Extracted = Annotated[str, typer.Option(metavar="NAME=URL", help="the service that routes will move to")]
 Routes = Annotated[
     list[str],
-    typer.Option("--route", metavar="NAME=PATH", help="a route to begin with, in stage legacy; may be repeated"),
+    typer.Option(
+        "--route",
+        metavar="NAME=[METHOD ]PATH",
+        help="a route to begin with, in stage legacy, like quote='GET /quotes/{id}'; may be repeated",
+    ),
 ]
 To = Annotated[Path, typer.Option(help="the file to write; one that is there already is left alone")]
 
+ME = f"python -m {__package__.partition('.')[0]}"
+"""The command under which this folder, or a copy of it, is called."""
+READS = frozenset(("GET", "HEAD"))
+"""Methods that are copied without further words."""
+
 TEXT = """\
 # Which requests leave the monolith, and how far each has come.
-# Say what is wrong with this file:   python -m router check {file}
-# Say who would answer a request:     python -m router explain {file} POST /some/path
+# Say what is wrong with this file:   {me} check {file}
+# Say who would answer a request:     {me} explain {file} {example}
 # A running router takes a change over within a second.
 
 [server]
@@ -30,33 +40,46 @@ answered_by = true   # say in X-Answered-By which upstream answered; take it out
 
 [upstreams]
 legacy = "{legacy}"   # answers whatever no route claims
-{name} = "{url}"
+{name} = {{ url = "{url}", build = "1" }}   # change build with each deployment: new code needs new evidence
 
 # The service learns who is calling from a token that the monolith signs; see "[identity]" in the router's README.
 # Without this table the service gets the caller's own headers, cookies included.
 # [identity]
 # from = "legacy"
 # path = "/internal/identity"
+
+[evidence]
+url = "sqlite:///var/evidence.db"   # what copies have shown, and who moved which route when
 """
-ROUTE = """
+ROUTE = """\
 [[routes]]
-name  = "{route}"
-path  = "{path}"
-to    = "{name}"
-stage = "legacy"     # then: shadow, split, reverse, extracted. Nothing moves until you change this word
-split = {{ percent = 1, by = "cookie:sessionid" }}
+name    = "{route}"
+path    = "{path}"
+{methods}
+to      = "{to}"
+stage   = "legacy"   # then: shadow, split, reverse, extracted. `{me} advance {route}{option}` changes this word
+{shadow}
+split   = {{ percent = 1, by = "cookie:sessionid" }}   # what keeps a caller on one side: or "header:authorization"
+gate    = {{ mismatches = 0.01 }}   # may differ at most so often, or it does not move on: 377 equal copies show that
 """
+ALL_METHODS = '# methods = ["GET"]   # without this line: all of them'
+COPY_READS = "shadow  = { percent = 100 }   # the share of the requests that is copied"
+COPY_WRITES = '# shadow = { effects = "none" }   # what a copy may cause; say it before stage shadow, see the README'
 EXAMPLE = """
 # No route yet, so the monolith answers everything. Take the first one from `survey`, and take the marks away:
 #
-# [[routes]]
-# name    = "slow-endpoint"
-# path    = "/api/things/{{id}}/summary"
-# methods = ["POST"]
-# to      = "{name}"
-# stage   = "legacy"
-# split   = {{ percent = 1, by = "cookie:sessionid" }}
 """
+
+
+class Beginning(NamedTuple):
+    """A route to begin with. No methods: all of them."""
+
+    name: str
+    path: str
+    methods: tuple[str, ...]
+
+
+A_ROUTE = Beginning("slow-endpoint", "/api/things/{id}/summary", ("POST",))
 
 
 def init(
@@ -69,10 +92,11 @@ def init(
     name, url = _pair(extracted, "--extracted assistant=http://127.0.0.1:8002")
     if name == LEGACY:
         raise typer.BadParameter(f'"{LEGACY}" is the monolith: give the extracted service another name')
-    routes = [_pair(each, "--route ticket-summary='/api/tickets/{id}/summary'") for each in route]
-    text = TEXT.format(file=file, legacy=legacy, name=name, url=url)
-    text += "".join(ROUTE.format(route=each, path=path, name=name) for each, path in routes)
-    text += "" if routes else EXAMPLE.format(name=name)
+    routes = [_beginning(each) for each in route]
+    text = TEXT.format(me=ME, file=file, example=_request(routes), legacy=legacy, name=name, url=url)
+    text += "".join(f"\n{_route(each, name, file)}" for each in routes) or EXAMPLE + _marked(
+        _route(A_ROUTE, name, file)
+    )
     parse(text, "What you said")
     try:
         with file.open("x", encoding="utf-8") as new:
@@ -81,26 +105,60 @@ def init(
         raise typer.BadParameter(f"{file} is there already: name another with --file, or edit it") from None
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be written: {error.strerror}") from None
-    Console(highlight=False, soft_wrap=True).print(_next(file, bool(routes)))
+    Console(highlight=False, markup=False, soft_wrap=True).print(_next(file, routes))
 
 
 def _pair(said: str, example: str) -> tuple[str, str]:
     name, equals, value = said.partition("=")
-    if not (name and equals and value):
+    if not (name and equals and value.strip()):
         raise typer.BadParameter(f'"{said}" has no name and value: write {example}')
     return name, value
 
 
-def _next(file: Path, has_routes: bool) -> str:
+def _beginning(said: str) -> Beginning:
+    name, value = _pair(said, "--route ticket-summary='POST /api/tickets/{id}/summary'")
+    *methods, path = value.split()
+    return Beginning(name, path, tuple(",".join(methods).upper().split(",")) if methods else ())
+
+
+def _route(route: Beginning, to: str, file: Path) -> str:
+    methods = f"methods = {json.dumps(route.methods)}" if route.methods else ALL_METHODS
+    shadow = COPY_READS if route.methods and READS.issuperset(route.methods) else COPY_WRITES
+    words = {"me": ME, "option": _option(file), "methods": methods, "shadow": shadow}
+    return ROUTE.format(route=route.name, path=route.path, to=to, **words)
+
+
+def _marked(text: str) -> str:
+    return "".join(f"# {line}\n" for line in text.splitlines())
+
+
+def _request(routes: list[Beginning]) -> str:
+    if not routes:
+        return "POST /some/path"
+    return f"{(*routes[0].methods, 'POST')[0]} '{routes[0].path}'"
+
+
+def _option(file: Path) -> str:
+    """What `advance` and `rollback` must be told of a file that is not where they look."""
+    return "" if file == Path("routes.toml") else f" --file {file}"
+
+
+def _next(file: Path, routes: list[Beginning]) -> str:
+    name = routes[0].name if routes else "ROUTE"
     steps = [
-        f"python -m router check {file}",
-        f"python -m router serve {file} --port 8000    and let your site's address point here: nothing has changed",
-        "trace the monolith for a day and find what to move: python -m router survey traces.jsonl --workers N",
+        (f"{ME} check {file}", "the routes, and what is wrong with them"),
+        (f"{ME} serve {file} --port 8000", "let your site's address point there: nothing has changed"),
     ]
-    if not has_routes:
-        steps.append(f"write that route into {file}, in stage legacy")
+    if not routes:
+        steps += [
+            (f"{ME} survey traces.jsonl --workers N", "what to move, from a day of the monolith's spans"),
+            (f"edit {file}", "write that route, in stage legacy"),
+        ]
     steps += [
-        "build the endpoint in the service, and put the same requests to both",
-        f"change the route's stage in {file}: a running router follows within a second, and back as fast",
+        (f"{ME} advance {name}{_option(file)}", "a step on: first the service gets copies, and nobody its answers"),
+        (f"{ME} report {file}", "what differs, and whether the route may move on"),
+        (f"{ME} rollback {name}{_option(file)}", "back to the monolith, from anywhere, within a second"),
     ]
-    return f"Wrote {file}. Next:\n" + "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, 1))
+    width = max(len(command) for command, _ in steps)
+    lines = [f"  {number}. {command:{width}}   {what}" for number, (command, what) in enumerate(steps, 1)]
+    return "\n".join([f"Wrote {file}. Next:", *lines])

@@ -39,6 +39,15 @@ def test_a_copy_checks_a_file(elsewhere: Path) -> None:
     assert "routes.toml is right." in result.stdout
 
 
+def test_a_copy_names_itself_in_what_it_says(elsewhere: Path) -> None:
+    both = ("--legacy", "http://127.0.0.1:9001", "--extracted", "shop=http://127.0.0.1:9002")
+
+    result = run(elsewhere, "edge", "init", *both)
+
+    assert "python -m edge check" in result.stdout
+    assert "router check" not in result.stdout + (elsewhere / "routes.toml").read_text()
+
+
 SOME_OF_EACH = """
 first_event or byte_for_byte or follows_the_file or all_workers or the_percentage or readme or unix or manifest
 """
