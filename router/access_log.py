@@ -11,15 +11,14 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
+
+from starlette.types import Message, Send
 
 LINES = 10_000
 """So many lines wait to be written."""
 CLOSE_SECONDS = 2.0
 """How long the end waits for what is not written yet."""
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Told(Protocol):
@@ -93,7 +92,7 @@ class Line:
         self._first: float | None = None
         self._bytes = 0
 
-    async def send(self, message: MutableMapping[str, Any]) -> None:
+    async def send(self, message: Message) -> None:
         if self._first is None:
             self._first = time.perf_counter()
         self._bytes += len(message.get("body", b""))

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 
 from .access_log import AccessLog
 from .config import LEGACY, Config, Identity, Route, Server
 from .errors import ConfigError, Problem
 from .identity import Exchange
 from .measurements import Measurements
-from .proxy import Live, Proxy, Receive, Scope, Send
+from .proxy import Live, Proxy
 from .reading import load
 from .reload import Reload
 from .routes import Table

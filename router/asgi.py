@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Protocol
 
-Message = MutableMapping[str, Any]
-Application = Callable[[dict[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Any]
+from starlette.types import ASGIApp, Message
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ class Asked:
         """HTTP/1.0: knows neither chunks nor interim answers."""
         self._connection = connection
 
-    async def run(self, application: Application) -> None:
+    async def run(self, application: ASGIApp) -> None:
         """Let the application answer, in a task of its own."""
         self._is_running = True
         try:

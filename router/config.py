@@ -6,8 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from ipaddress import ip_network
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -18,9 +17,10 @@ from pydantic import (
     model_validator,
 )
 
-from . import paths
+from . import fields, paths
 from .evidence.gates import Gate
 from .evidence.rules import HEADERS, TEXTS, HeaderName, Pointer, Rule, Rules
+from .fields import CallerKey
 from .limits import Deadlines, Health, OwnDeadlines, Trip
 from .limits import Settings as Settings
 
@@ -36,76 +36,6 @@ COPIED_UNDECLARED = frozenset(("GET", "HEAD"))
 _NAME = r"^[a-z][a-z0-9-]{0,62}$"
 
 
-Pointers = TypeVar("Pointers", list[str], tuple[str, ...])
-
-
-class CallerKey(NamedTuple):
-    """What a split goes by: the caller's `cookie:NAME`, `header:NAME`, or `address`."""
-
-    kind: str
-    name: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}".strip()
-
-
-def _caller_key(value: Any) -> CallerKey:
-    if isinstance(value, CallerKey):
-        return value
-    kind, colon, name = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if (kind in ("cookie", "header") and name.isascii() and name.strip()) or (kind == "address" and not colon):
-        return CallerKey(kind, name.strip())
-    raise ValueError('must be "cookie:NAME", "header:NAME" or "address"')
-
-
-def _percent(value: float) -> float:
-    if round(value, 2) != value:
-        raise ValueError("may have two decimals at most, as in nginx")
-    return value
-
-
-def _path(value: str) -> str:
-    paths.parse(value)
-    return value
-
-
-def _methods(value: list[str]) -> list[str]:
-    for method in value:
-        if not method.isalpha() or not method.isupper():
-            raise ValueError(f'"{method}" is no method: write it in capitals, like "{method.upper()}"')
-    return value
-
-
-def _pointers(value: Pointers) -> Pointers:
-    for pointer in value:
-        if pointer and not pointer.startswith("/"):
-            raise ValueError(f'"{pointer}" is no JSON pointer (RFC 6901): write "/{pointer}"')
-    return value
-
-
-def _networks(value: list[str]) -> list[str]:
-    for network in value:
-        try:
-            ip_network(network, strict=False)
-        except ValueError:
-            raise ValueError(f'"{network}" is no address or network, like "10.0.0.0/8"') from None
-    return value
-
-
-def _address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        if parts.netloc or not parts.path.startswith("/") or parts.query or parts.fragment:
-            raise ValueError(f'"{url}" must name the socket by its whole path: "unix:/run/app.sock"')
-        return url
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f'"{url}" must look like "http://127.0.0.1:8001", or https, or "unix:/app.sock"')
-    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
-        raise ValueError(f'"{url}" must end after the port: the router passes paths on as they are')
-    parts.port  # noqa: B018  (raises ValueError by itself if it is no port)
-    return url
-
-
 class Server(Settings):
     """How the router serves; all sizes in bytes, all times in seconds."""
 
@@ -115,7 +45,7 @@ class Server(Settings):
     )
     access_log: bool = Field(default=False, description="a line of JSON on standard output for each exchange")
     forwarded: bool = Field(default=False, description="say about the caller in Forwarded (RFC 7239) as well")
-    trusted_proxies: Annotated[list[str], AfterValidator(_networks)] = Field(
+    trusted_proxies: Annotated[list[str], AfterValidator(fields.networks)] = Field(
         default=[], description="the addresses or networks whose X-Forwarded-For, -Proto and -Host are believed"
     )
     spool_bytes: int = Field(
@@ -140,7 +70,7 @@ class Tls(Settings):
 class Upstream(Settings):
     """A service that can answer."""
 
-    url: Annotated[str, AfterValidator(_address)] = Field(
+    url: Annotated[str, AfterValidator(fields.address)] = Field(
         description="where it listens: http://127.0.0.1:8001, or https, or unix:/app.sock"
     )
     tls: Tls = Field(default=Tls(), description="for an https url, what else there is to say")
@@ -246,7 +176,7 @@ class Evidence(Settings):
     values: bool = Field(
         default=False, description="whether differences keep what differs in clear, not only its keyed digest"
     )
-    redact: Annotated[list[str], AfterValidator(_pointers)] = Field(
+    redact: Annotated[list[str], AfterValidator(fields.pointers)] = Field(
         default=[], description='JSON pointers whose values are never kept in clear, like "/customer/email"'
     )
 
@@ -317,8 +247,10 @@ class Copies(Settings):
 class Split(Settings):
     """Which share of the callers the extracted upstream answers in stage split."""
 
-    percent: Annotated[float, AfterValidator(_percent)] = Field(ge=0, le=100, description="0 to 100, two decimals")
-    by: Annotated[CallerKey, BeforeValidator(_caller_key)] = Field(
+    percent: Annotated[float, AfterValidator(fields.percent)] = Field(
+        ge=0, le=100, description="0 to 100, two decimals"
+    )
+    by: Annotated[CallerKey, BeforeValidator(fields.caller_key)] = Field(
         description='what makes a caller the same caller: "cookie:NAME", "header:NAME" or "address"'
     )
     salt: str = Field(default="", description="put before the key; the route's name if left out")
@@ -327,10 +259,10 @@ class Split(Settings):
 class Shadow(Settings):
     """Which of a route's requests are copied, and what a copy may do; needed by the stages shadow and reverse."""
 
-    percent: Annotated[float, AfterValidator(_percent)] = Field(
+    percent: Annotated[float, AfterValidator(fields.percent)] = Field(
         default=100, ge=0, le=100, description="the share that is copied, 0 to 100, two decimals"
     )
-    by: Annotated[CallerKey | None, BeforeValidator(_caller_key)] = Field(
+    by: Annotated[CallerKey | None, BeforeValidator(fields.caller_key)] = Field(
         default=None,
         description="what belongs together and is copied whole or not at all, written like split.by, and that if left "
         "out; without either, or where a request has it not, each request is for itself",
@@ -342,7 +274,7 @@ class Shadow(Settings):
         'tape, its own writes are rolled back by the service), "live" (it makes real calls); if left out, only GET and '
         "HEAD are copied",
     )
-    ignore: Annotated[tuple[str, ...], AfterValidator(_pointers)] = Field(
+    ignore: Annotated[tuple[str, ...], AfterValidator(fields.pointers)] = Field(
         default=(), description='JSON pointers to what may differ, like "/generated_at"'
     )
     twice_percent: float = Field(
@@ -372,8 +304,8 @@ class Route(Settings):
     """A named set of requests that migrate together."""
 
     name: str = Field(pattern=_NAME, description="small letters, digits and dashes")
-    path: Annotated[str, AfterValidator(_path)] = Field(description="Starlette's path syntax, like /tickets/{id}")
-    methods: Annotated[list[str], AfterValidator(_methods)] = Field(default=[], description="all, if left out")
+    path: Annotated[str, AfterValidator(fields.path)] = Field(description="Starlette's path syntax, like /tickets/{id}")
+    methods: Annotated[list[str], AfterValidator(fields.methods)] = Field(default=[], description="all, if left out")
     to: str = Field(default="", description="the extracted upstream; may be left out where there is only one")
     stage: Stage = Field(description="how far the route has moved")
     split: Split = Field(default=NOBODY, description="needed by stage split; may stay while another is in use")

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
+
+from starlette.types import Receive, Scope, Send
 
 from . import websocket
 from .access_log import AccessLog
 from .config import LEGACY, Route, Server
-from .errors import CallerLeft, ExchangeError, NotRoutable, RequestTooLarge, Stopped, UpstreamError
+from .errors import CallerLeft, ExchangeError, NotRoutable, Stopped, UpstreamError
 from .failures import failure_answer, may_fall_back
 from .headers import (
     IDENTITY,
@@ -31,6 +33,7 @@ from .headers import (
     request_head,
 )
 from .identity import SAFE_METHODS, Exchange, Refusal, Token, is_same_path
+from .request_bodies import NO_BODY, Opening, framed, opening_body, received
 from .routes import Table
 from .shadow import Recording, Shadowing
 from .stages import Copied, caller_of, decide
@@ -39,10 +42,6 @@ from .trips import Attempt, Trips
 from .trust import Trust
 from .upstream import Connection, Pool, Request
 from .websocket import UPGRADE
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 CALLER = "strangler.caller"
 """The scope's key for the caller's connection, where the server offers it (see `server.py`)."""
@@ -199,9 +198,9 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
         if answer.recording is not None:
             ours.append(PRIMARY)
             receive, answer.send = answer.recording.hears(receive), answer.recording.sees(answer.send)
-    opening = _NO_BODY
+    opening = NO_BODY
     if announces_body(headers):
-        opening = await _opening_body(headers, receive, live.pools[primary], live.server.spool_bytes)
+        opening = await opening_body(headers, receive, live.pools[primary], live.server.spool_bytes)
     try:
         await _forward(live, trace, scope, receive, answer, route, primary, ours, cookies, opening)
         return
@@ -214,7 +213,7 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
         _log.warning("%s %s: %s; legacy answers instead", type(error).__name__, method, error)
         trace.upstream, trace.fallback = LEGACY, type(error).__name__
     live.telemetry.count("strangler.fallbacks", route.name, trace.fallback)
-    opening = await _opening_body(headers, receive, live.pools[LEGACY], live.server.spool_bytes, opening)
+    opening = await opening_body(headers, receive, live.pools[LEGACY], live.server.spool_bytes, opening)
     ours = forwarded_of(scope)
     await _forward(live, trace, scope, receive, answer, route, LEGACY, ours, cookies, opening)
 
@@ -229,7 +228,7 @@ async def _forward(
     upstream: str,
     ours: list[tuple[bytes, bytes]],
     cookies: list[tuple[bytes, bytes]],
-    opening: _Opening,
+    opening: Opening,
 ) -> None:
     """Put the request to one upstream, and its answer to the caller. Raises UpstreamError."""
     method: str = scope["method"]
@@ -243,7 +242,7 @@ async def _forward(
         ours.append((TRACEPARENT, call.traceparent))
         head = request_head(method, _target(scope, scope["raw_path"]), scope["headers"], length=length, ours=ours)
         request = Request(
-            head + (_framed(body, has_more) if length == -1 else body),
+            head + (framed(body, has_more) if length == -1 else body),
             method == "HEAD",
             method in SAFE_METHODS and not has_more,
             is_upgrade,
@@ -288,54 +287,6 @@ async def _identified(
         return who
 
 
-class _Opening(NamedTuple):
-    """What of the request's body goes out with the head."""
-
-    body: bytes
-    length: int | None
-    """To be announced, in bytes; -1 for chunked, None where the caller announced none."""
-    has_more: bool
-
-
-async def _opening_body(
-    headers: Headers, receive: Receive, pool: Pool, spool_bytes: int, in_hand: _Opening | None = None
-) -> _Opening:
-    """As this upstream wants it; `in_hand` is what another one wanted, and did not get."""
-    announced = first(headers, b"content-length")
-    is_chunked = announced is None and first(headers, b"transfer-encoding") is not None
-    if not is_chunked and (announced is None or announced == b"0"):
-        return _NO_BODY if announced is None else _EMPTY_BODY
-    body, has_more = await _received(receive) if in_hand is None else (in_hand.body, in_hand.has_more)
-    if not is_chunked:
-        return _Opening(body, int(announced or 0), has_more)
-    if pool.upstream.chunked_requests == "stream":
-        return _Opening(body, -1, has_more)
-    while has_more:
-        if len(body) > spool_bytes:
-            break
-        more, has_more = await _received(receive)
-        body += more
-    if len(body) > spool_bytes:
-        raise RequestTooLarge(f"a chunked body is longer than the {spool_bytes} bytes that are held for it")
-    return _Opening(body, len(body), False)
-
-
-_NO_BODY, _EMPTY_BODY = _Opening(b"", None, False), _Opening(b"", 0, False)
-
-
-async def _received(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise CallerLeft("while the request was on its way")
-    return message.get("body", b""), message.get("more_body", False)
-
-
-def _framed(body: bytes, has_more: bool) -> bytes:
-    """One piece of a chunked body (RFC 9112 §7.1), with the end if it is the last."""
-    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-    return chunk if has_more else chunk + b"0\r\n\r\n"
-
-
 def _listen(
     scope: Scope, receive: Receive, answer: _Answer, connection: Connection, has_more: bool, is_chunked: bool
 ) -> asyncio.Task[None]:
@@ -347,12 +298,12 @@ def _listen(
     async def hear(has_more: bool) -> None:
         try:
             while has_more:
-                body, has_more = await _received(receive)
-                connection.write(_framed(body, has_more) if is_chunked else body)
+                body, has_more = await received(receive)
+                connection.write(framed(body, has_more) if is_chunked else body)
                 await connection.drain()
             connection.is_request_sent = True
             while not is_told:
-                await _received(receive)
+                await received(receive)
         except CallerLeft:
             answer.has_nobody = True
             if request_task is not None:

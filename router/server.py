@@ -18,10 +18,11 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from .asgi import Application, Asked, status_line
+from .asgi import Asked, status_line
 from .headers import Headers, answer_headers
 from .heads import Refused, checked, is_other_protocol, is_websocket_offer
 from .proxy import CALLER, TARGET
@@ -66,7 +67,7 @@ class ServerProtocol(asyncio.Protocol):
     ) -> None:
         if not config.loaded:
             config.load()
-        self._application: Application = config.loaded_app
+        self._application: ASGIApp = config.loaded_app
         self._config = config
         self._state = server_state
         self._app_state = app_state

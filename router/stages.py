@@ -16,7 +16,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from .buckets import is_inside
-from .config import COPIED_UNDECLARED, COPYING, LEGACY, CallerKey, Route, Split
+from .config import COPIED_UNDECLARED, COPYING, LEGACY, Route, Split
+from .fields import CallerKey
 
 
 class Copied(Enum):

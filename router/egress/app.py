@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 
 from ..config import Config, Egress
 from ..errors import ConfigError, EvidenceError, Problem
@@ -17,7 +18,6 @@ from ..evidence.tape import Tape
 from ..reading import load
 from ..upstream import Pool
 from .calls import Calls
-from .forwarding import Receive, Scope, Send
 
 FILE_ENV = "STRANGLER_ROUTES"
 

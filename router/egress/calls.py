@@ -11,6 +11,8 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+from starlette.types import Receive, Scope, Send
+
 from ..config import Egress
 from ..errors import AnswerCut, AnswerMalformed, CallerLeft, EvidenceError, ExchangeError
 from ..evidence.spending import settle
@@ -31,7 +33,7 @@ from ..upstream import Pool
 from .answers import Answer, failed, not_sent
 from .budget import Usage, admitted
 from .canonical import key_of, path_of, places_of
-from .forwarding import Asked, Receive, Scope, Send, forward, received
+from .forwarding import Asked, forward, received
 from .marks import Marks, marks_of
 from .recording import Recording
 from .replaying import replay

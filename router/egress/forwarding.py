@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
+
+from starlette.types import Receive, Scope, Send
 
 from ..errors import CallerLeft
 from ..headers import TRACEPARENT, Headers, answer_headers, first, request_head
 from ..identity import SAFE_METHODS
 from ..upstream import Connection, Pool, Request
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ACCEPT_ENCODING = b"accept-encoding"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+from starlette.types import Send
+
 from ..evidence.tape import LOOK_SECONDS, State, Tape
-from .forwarding import Send
 
 
 async def replay(tape: Tape, call_id: str, send: Send, *, began: float, at_pace: bool, silent_seconds: float) -> State:

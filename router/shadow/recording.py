@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from time import perf_counter, time
-from typing import Any
+
+from starlette.types import Message, Receive, Send
 
 from ..errors import ExchangeError, UpstreamError
 from ..evidence.observations import Observation, Piece
 from ..headers import Headers, first
 from .counts import Dropped
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PIECE_BYTES = 256
 """What a piece of a body takes beside its bytes, about: the limits are on memory, not only on bodies."""
@@ -61,7 +59,7 @@ class Recording:
     def hears(self, receive: Receive) -> Receive:
         """The same, with the request's body kept."""
 
-        async def heard() -> MutableMapping[str, Any]:
+        async def heard() -> Message:
             message = await receive()
             if message["type"] == "http.request":
                 body = message.get("body", b"")
@@ -80,7 +78,7 @@ class Recording:
     def sees(self, send: Send) -> Send:
         """The same, with the answer kept."""
 
-        async def seen(message: MutableMapping[str, Any]) -> None:
+        async def seen(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._status, self._headers = message["status"], message["headers"]
                 await send(message)

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from ..config import (
-    CallerKey,
     Copies,
     Egress,
     Evidence,
@@ -29,6 +28,7 @@ from ..config import (
     Upstream,
 )
 from ..errors import ConfigError
+from ..fields import CallerKey
 from ..limits import Health, Trip
 from ..reading import load, parse
 
