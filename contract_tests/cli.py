@@ -16,15 +16,15 @@ import typer
 import yaml
 
 from contract_tests.contractkit import consumers, deviations, examples
-from contract_tests.contractkit.compatible import findings
 from contract_tests.contractkit.corpus import corpus
 from contract_tests.contractkit.document import Operation, Promise, PromiseError, load
 from contract_tests.contractkit.drawing import drawn
 from contract_tests.contractkit.holding import Report, Terms, finished, hold, never_seen
-from contract_tests.contractkit.learn import TrafficError, propose, read_har
+from contract_tests.contractkit.learn import Recorded, TrafficError, propose, read_har
 from contract_tests.contractkit.messages import FORMATS, Finding, as_json, from_json
 from contract_tests.contractkit.recording import recorder
 from contract_tests.contractkit.targets import Request, Target, TargetError, named
+from contract_tests.contractkit.traffic import broken_in, unmet_in
 
 FOUND, UNUSABLE = 1, 2
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -42,11 +42,12 @@ Value = Annotated[
 ]
 Each = Annotated[int, typer.Option(min=1, max=10_000, help="Requests drawn of each operation, good ones and bad ones.")]
 Seed = Annotated[int | None, typer.Option(help="Draw other requests; the same seed draws the same ones.")]
+Below = Annotated[str, typer.Option("--path", help="Only what begins with this, such as /api/.")]
 Unsafe = Annotated[bool, typer.Option("--unsafe", help="Send what changes something, too: not to production.")]
 Examples = Annotated[Path | None, typer.Option("--examples", help="A file of examples, sent as well.", dir_okay=False)]
 Deviations = Annotated[Path | None, typer.Option("--deviations", help="The accepted differences.", dir_okay=False)]
 Consumers = Annotated[Path | None, typer.Option("--consumers", help="A folder of NAME/needs.yaml.", file_okay=False)]
-Format = Annotated[str, typer.Option("--format", help="text, json, junit or github.")]
+Format = Annotated[str, typer.Option("--format", help="text, lines, json, junit or github.")]
 ReportFile = Annotated[Path, typer.Option("--report", help="Where the findings go, for accept and report.")]
 DEFAULT_REPORT = Path("contract-report.json")
 
@@ -61,6 +62,7 @@ def check(
     value: Value = None,
     each: Each = 25,
     seed: Seed = None,
+    path: Below = "/",
     unsafe: Unsafe = False,
     examples_file: Examples = None,
     consumers_folder: Consumers = None,
@@ -68,7 +70,7 @@ def check(
     report: ReportFile = DEFAULT_REPORT,
 ) -> None:
     """Whether whoever answers there keeps the promise, and meets its consumers' needs."""
-    run = _Run(contract, value, each, seed, unsafe, examples_file)
+    run = _Run(contract, value, each, seed, path, unsafe, examples_file)
     run.consumers_folder = consumers_folder
     _held(run, [target], header, output, report)
 
@@ -81,6 +83,7 @@ def diff(
     value: Value = None,
     each: Each = 25,
     seed: Seed = None,
+    path: Below = "/",
     unsafe: Unsafe = False,
     examples_file: Examples = None,
     deviations_file: Deviations = None,
@@ -91,7 +94,7 @@ def diff(
     """Where the sides answer the same requests differently, and which of them breaks the promise."""
     if len(targets) < 2:
         _stop("diff needs two addresses; to hold one to the promise: check")
-    run = _Run(contract, value, each, seed, unsafe, examples_file)
+    run = _Run(contract, value, each, seed, path, unsafe, examples_file)
     run.deviations_file, run.consumers_folder = deviations_file, consumers_folder
     _held(run, targets, header, output, report)
 
@@ -101,7 +104,7 @@ def learn(
     har: Annotated[Path, typer.Argument(help="An HTTP Archive: from a browser, a proxy, or `record`.")],
     out: Annotated[Path | None, typer.Option(help="Where the proposal goes; else it is printed.")] = None,
     title: Annotated[str, typer.Option(help="Of the document.")] = "Learned",
-    path: Annotated[str, typer.Option(help="Only what begins with this, such as /api/.")] = "/",
+    path: Below = "/",
     against: Annotated[Path | None, typer.Option(help="A promise: say in what the traffic breaks it.")] = None,
 ) -> None:
     """Propose a promise from recorded traffic, without a value of anybody's in it."""
@@ -114,11 +117,13 @@ def learn(
         else:
             out.write_text(told, "utf-8")
             print(f"{len(proposed['paths'])} paths from {len(recorded)} requests, in {out}. Review it.")
-        wrong = findings(load(against), Promise(proposed), "legacy") if against else []
+        promise = load(against) if against else None
+        wrong = broken_in(recorded, promise, proposed) if promise else []
+        if promise:
+            _show(wrong, "lines")
+            print(_unmet(recorded, promise), file=sys.stderr)
     except PROBLEMS as problem:
         _stop(problem)
-    for each in wrong:
-        print(each)
     raise typer.Exit(FOUND if wrong else 0)
 
 
@@ -174,7 +179,7 @@ def report(
     """Show the findings of the last run again, in another form; status 1 if there are any."""
     try:
         found = from_json(file.read_text("utf-8"))
-        print(_formatted(found, output))
+        _show(found, output)
     except PROBLEMS as problem:
         _stop(problem)
     raise typer.Exit(FOUND if found else 0)
@@ -184,10 +189,10 @@ class _Run:
     """What a run sends, and what it holds the answers against."""
 
     def __init__(
-        self, contract: Path, values: Sequence[str] | None, each: int, seed: int | None, unsafe: bool,
+        self, contract: Path, values: Sequence[str] | None, each: int, seed: int | None, path: str, unsafe: bool,
         examples_file: Path | None,
     ) -> None:  # fmt: skip
-        self.contract, self.each, self.seed, self.unsafe = contract, each, seed, unsafe
+        self.contract, self.each, self.seed, self.path, self.unsafe = contract, each, seed, path, unsafe
         self.values = _values(values or ())
         self.examples_file = examples_file
         self.deviations_file: Path | None = None
@@ -204,7 +209,7 @@ class _Run:
         """Examples, then for each operation those that are drawn, then what HTTP allows."""
         known = examples.load(self.examples_file) if self.examples_file else ()
         names = {name: those[0] for name, those in self.values.items()}
-        for operation in self._operations(promise):
+        for operation in self.asked_for(promise):
             own = [each.request(names) for each in known if each.operation == operation.name]
             found = list(drawn(promise, [operation], self.each, self._known(operation), self.seed))
             good = (own or found)[0]
@@ -214,8 +219,12 @@ class _Run:
             cases = (request for _, request in corpus(operation, good.target, body))
             yield from (each for each in cases if self.unsafe or each.method in SAFE)
 
-    def _operations(self, promise: Promise) -> list[Operation]:
-        return [each for each in promise.operations if self.unsafe or each.method in SAFE]
+    def asked_for(self, promise: Promise) -> tuple[Operation, ...]:
+        return tuple(
+            each
+            for each in promise.operations
+            if each.path.startswith(self.path) and (self.unsafe or each.method in SAFE)
+        )
 
     def _known(self, operation: Operation) -> Mapping[str, Sequence[Any]]:
         """Values of its parameters: those that were given, or else the document's examples."""
@@ -240,7 +249,7 @@ def _held(
         found.findings = [*needs, *found.findings]
         _tried(finished(_only(terms, run), found, datetime.now(UTC).date(), tried_all=False))
         report_file.write_text(as_json(found.findings), "utf-8")
-        print(_formatted(found.findings, output))
+        _show(found.findings, output)
         print(_summary(_only(terms, run), found, targets), file=sys.stderr)
     except PROBLEMS as problem:
         _stop(problem)
@@ -254,11 +263,9 @@ def _tried(report: Report) -> None:
 
 
 def _only(terms: Terms, run: _Run) -> Terms:
-    """Of a run that changes nothing, only the operations that change nothing can be asked for."""
-    if run.unsafe:
-        return terms
+    """Only of what was asked for can be said that it was not answered."""
     promise = Promise(terms.promise.raw)
-    promise.operations = tuple(each for each in promise.operations if each.method in SAFE)
+    promise.operations = run.asked_for(promise)
     return Terms(promise, terms.deviations, terms.consumers)
 
 
@@ -274,10 +281,20 @@ def _summary(terms: Terms, found: Report, targets: Sequence[Target]) -> str:
     return "\n".join(lines)
 
 
-def _formatted(found: Sequence[Finding], output: str) -> str:
+def _unmet(recorded: Sequence[Recorded], promise: Promise) -> str:
+    uncalled, unseen = unmet_in(recorded, promise)
+    lines = [f"Promised, and not called: {', '.join(uncalled)}"] if uncalled else []
+    if unseen:
+        told = "; ".join(f"{name} {', '.join(statuses)}" for name, statuses in unseen.items())
+        lines.append(f"Promised, and not answered: {told}")
+    return "\n".join(lines)
+
+
+def _show(found: Sequence[Finding], output: str) -> None:
     if output not in FORMATS:
         raise ValueError(f"{output} is no format; there are {', '.join(FORMATS)}")
-    return FORMATS[output](found)
+    if told := FORMATS[output](found):
+        print(told)
 
 
 def _values(texts: Sequence[str]) -> dict[str, list[Any]]:

@@ -2,7 +2,8 @@
 
 What traffic shows is proposed with the number of times it was seen; what it cannot show (bounds, fields nobody sent,
 statuses nobody met) is for the reader to add. Nothing that could be somebody's gets into it: of headers only names
-from a list, of texts only short words that come again and again, of paths only what does not vary.
+from a list, of texts only short words that come again and again where no person is named, of paths only what does not
+vary.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ def _query_parameters(taken: Sequence[Recorded]) -> Iterator[Json]:
             values[name].append(int(value) if _NUMBER.fullmatch(value) and len(value) < 19 else value)
     for name, those in sorted(values.items()):
         is_always_there = all(name in dict(each.query) for each in taken)
-        yield {"name": name, "in": "query", "required": is_always_there, "schema": shape_of(those).schema()}
+        yield {"name": name, "in": "query", "required": is_always_there, "schema": shape_of(those).schema(name)}
 
 
 def _response(status: int, seen: Sequence[Recorded]) -> Json:

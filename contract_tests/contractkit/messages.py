@@ -53,7 +53,7 @@ def ways_out(finding: Finding) -> tuple[str, ...]:
             accept = f"python -m contract_tests accept {finding.case} --reason … --owner … --consumers … --expires …"
             return f"make {who} answer alike", "change openapi.yaml, if neither is right", f"accept it: {accept}"
         case "promise" | "document":
-            return "make it keep its promise", "promise less in openapi.yaml, once every consumer is asked"
+            return "make it keep its promise", "change openapi.yaml, once every consumer is asked"
         case "consumer":
             return "promise what the consumer needs", "have the consumer need less, in its needs.yaml"
         case "deviation":
@@ -66,6 +66,11 @@ def ways_out(finding: Finding) -> tuple[str, ...]:
 
 def text(findings: Sequence[Finding]) -> str:
     return "\n\n".join(map(_paragraph, findings))
+
+
+def lines(findings: Sequence[Finding]) -> str:
+    """A line for each: what it is, where, and the number that accepts it."""
+    return "\n".join(f"{each.case}  {each.kind}  {_printable(each.title)}" for each in findings)
 
 
 def _paragraph(finding: Finding) -> str:
@@ -135,6 +140,7 @@ def _encoded(told: str) -> str:
 
 FORMATS: dict[str, Callable[[Sequence[Finding]], str]] = {
     "text": text,
+    "lines": lines,
     "json": as_json,
     "junit": junit,
     "github": workflow_commands,

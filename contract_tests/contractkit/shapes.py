@@ -14,6 +14,11 @@ FEWEST_FOR_WORDS = 30
 MOST_WORDS, FEWEST_EACH = 8, 3
 _WORD = re.compile(r"[a-z][a-z0-9]*(?:[_-][a-z0-9]+){0,3}")
 _LONGEST_WORD = 24
+_SOMEBODYS = re.compile(
+    r"name|user|login|mail|author|owner|assign|person|contact|customer|client|account|company|tenant|organi[sz]ation",
+    re.IGNORECASE,
+)
+"""In fields called so, a few words that come again and again are people."""
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z_.-]{0,47}\d{0,3}[A-Za-z_.-]{0,16}")
 _FORMATS = (
     ("date-time", re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")),
@@ -53,21 +58,22 @@ class Shape:
             case str():
                 self._add_text(value)
 
-    def schema(self) -> Json:
-        """`x-seen` says on how many values it rests: thirty that all had a field say 90 % of them do, no more."""
+    def schema(self, name: str = "") -> Json:
+        """Of the field of this name. `x-seen` says on how many values it rests: thirty that all had a field say 90 % of
+        them do, no more."""
         types = sorted(self.types)
         if "integer" in types and "number" in types:
             types.remove("integer")
         found: Json = {"type": types[0] if len(types) == 1 else types}
         if self.fields:
-            found["properties"] = {name: each.schema() for name, each in sorted(self.fields.items())}
+            found["properties"] = {name: each.schema(name) for name, each in sorted(self.fields.items())}
             if always := sorted(name for name, each in self.fields.items() if each.seen == self.types["object"]):
                 found["required"] = always
         if self.others:
             found["additionalProperties"] = self.others.schema()
         if self.items and self.items.seen:
-            found["items"] = self.items.schema()
-        if self._are_words() and len(types) == 1:
+            found["items"] = self.items.schema(name)
+        if self._are_words() and len(types) == 1 and not _SOMEBODYS.search(name):
             found["enum"] = sorted(self.words)
         elif self.formats:
             found["format"] = min(self.formats)

@@ -235,6 +235,32 @@ def test_the_findings_come_as_json_junit_and_annotations_too(
     assert all(line.startswith("::error title=") for line in annotations)
 
 
+def test_a_line_for_each_finding_has_the_number_that_accepts_it(
+    told: subprocess.CompletedProcess[str], folder: Path
+) -> None:
+    assert told.returncode == 1
+    found = json.loads(run(folder, "report", "--format", "json").stdout)["findings"]
+
+    lines = run(folder, "report", "--format", "lines").stdout.splitlines()
+
+    assert [line.split()[:2] for line in lines] == [[each["case"], each["kind"]] for each in found]
+    assert any(line.endswith("body /count: new differs from old (type)") for line in lines)
+
+
+def test_only_what_begins_with_a_path_is_asked(sites: tuple[str, str], folder: Path) -> None:
+    orders = {"/orders": {"get": {"responses": {"200": {"description": "Nobody answers this."}}}}}
+    paths: dict[str, Any] = {**SHELF["paths"], **orders}  # type: ignore[dict-item]
+    (folder / "more.yaml").write_text(yaml.safe_dump({**SHELF, "paths": paths}), "utf-8")
+    command = ["check", sites[0], "--contract", "more.yaml", "--each", "8", "--report", "path.json"]
+
+    everything, some = run(folder, *command), run(folder, *command, "--path", "/shelves/")
+
+    assert everything.returncode == 1
+    assert "GET /orders: status: first breaks its promise: 404" in run(folder, *command, "--format", "lines").stdout
+    assert (some.returncode, some.stdout) == (0, "")
+    assert "1 operations" in some.stderr
+
+
 def test_a_run_in_which_nothing_was_exercised_fails(sites: tuple[str, str], folder: Path) -> None:
     document = {**SHELF, "paths": {"/shelves": {"post": {"responses": {"201": {"description": "x"}}}}}}
     (folder / "writes.yaml").write_text(yaml.safe_dump(document), "utf-8")
