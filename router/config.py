@@ -277,18 +277,24 @@ class Shadow(Settings):
     ignore: Annotated[tuple[str, ...], AfterValidator(fields.pointers)] = Field(
         default=(), description='JSON pointers to what may differ, like "/generated_at"'
     )
-    twice_percent: float = Field(
-        default=5,
+    twice_percent: float | None = Field(
+        default=None,
         ge=0,
         le=100,
         description="of the reads that are copied, the share for which control is asked once more, to learn where it "
-        "differs from itself",
+        'differs from itself (5); with effects = "live" of all copies (0): one more real call, and the evidence',
     )
     rules: tuple[Rule, ...] = Field(default=(), description="what else may differ, each with its reason")
     headers: tuple[HeaderName, ...] = Field(default=HEADERS, description="the headers that are compared")
     texts: tuple[Pointer, ...] = Field(
         default=TEXTS, description="JSON pointers to where events carry pieces of a longer text"
     )
+
+    @property
+    def twice(self) -> float:
+        """`twice_percent`, as it is if left out. To ask control twice for what may write is never assumed."""
+        assumed = 0.0 if self.effects == "live" else 5.0
+        return assumed if self.twice_percent is None else self.twice_percent
 
     @cached_property
     def same(self) -> Rules:

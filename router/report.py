@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 from .config import COPYING, Config, Route
 from .evidence import reading
 from .evidence.clusters import Cluster, clusters_of
-from .evidence.gates import Evidence, RouteVerdict, added, verdict_of
+from .evidence.gates import LIVE, Evidence, RouteVerdict, added, bounds, verdict_of
+from .evidence.paired import Pairs
 from .evidence.reading import Group
-from .evidence.verdict import bounded
 from .evidence.writing import Move
 from .shadow.judging import epoch_of
 from .steps import Place, place_of
@@ -62,9 +62,9 @@ def report(config: Config, engine: Engine) -> list[RouteReport]:
 
 def report_of(config: Config, route: Route, engine: Engine) -> RouteReport:
     epoch = epoch_of(config, route)
-    evidence = reduce(
-        lambda so_far, one: added(so_far, one, route.gate), reading.sequence(engine, route.name, epoch), Evidence()
-    )
+    nothing = LIVE if route.shadow.effects == "live" else Evidence()
+    steps = reading.sequence(engine, route.name, epoch)
+    evidence = reduce(lambda so_far, one: added(so_far, one, route.gate), steps, nothing)
     groups = reading.groups(engine, route.name, epoch)[:GROUPS]
     shown = [comparison for group in groups for comparison in reading.exemplars(engine, group)]
     reasons: dict[str, int] = {}
@@ -94,12 +94,13 @@ def as_json(found: RouteReport) -> dict[str, Any]:
     limits = found.route.gate.limits()
     rates = {}
     for name, rate in found.evidence.rates.items():
-        now = bounded(rate, limits[name])
+        lower, upper = bounds(rate, limits[name])
         rates[name] = {
             "seen": rate.seen,
             "hits": rate.hits,
-            "lower": now.lower,
-            "upper": now.upper,
+            **({"control_hits": rate.control_hits} if isinstance(rate, Pairs) else {}),
+            "lower": lower,
+            "upper": upper,
             "allowed": limits[name].rate,
         }
     best, likely = found.verdict.more

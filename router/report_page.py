@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from .evidence.gates import RATES, Word
-from .evidence.verdict import Limit, Rate, bounded
+from .evidence.gates import RATES, Word, bounds, in_short
+from .evidence.verdict import Limit
 from .report import RouteReport
 
 STYLE = """
@@ -67,8 +67,8 @@ def _route(found: RouteReport) -> Iterator[str]:
         for rate_name in RATES:
             rate, limit = evidence.rates[rate_name], limits[rate_name]
             yield (
-                f"<tr><td>{rate_name}</td><td class='number'>{rate.hits} of {rate.seen}</td>"
-                f"<td>{_interval(bounded(rate, limit), limit)}</td></tr>"
+                f"<tr><td>{rate_name}</td><td class='number'>{in_short(rate)}</td>"
+                f"<td>{_interval(*bounds(rate, limit), limit)}</td></tr>"
             )
         yield "</table>"
     if found.copies:
@@ -94,22 +94,22 @@ def _route(found: RouteReport) -> Iterator[str]:
         yield "</table>"
 
 
-def _interval(rate: Rate, limit: Limit) -> str:
+def _interval(lower: float, upper: float, limit: Limit) -> str:
     """Where the rate lies, against what is allowed (the line). The scale ends at four times that."""
     most = min(1.0, 4 * limit.rate)
 
     def at(share: float) -> float:
-        return 60 + (WIDTH - 170) * min(share, most) / most
+        return 60 + (WIDTH - 170) * max(0.0, min(share, most)) / most
 
-    colour = "#b91c1c" if rate.lower > limit.rate else "#15803d" if rate.upper < limit.rate else "#b45309"
-    left, right = at(rate.lower), at(rate.upper)
-    beyond = " →" if rate.upper > most else ""
+    colour = "#b91c1c" if lower > limit.rate else "#15803d" if upper < limit.rate else "#b45309"
+    left, right = at(lower), at(upper)
+    beyond = " →" if upper > most else ""
     return (
         f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" font-size="11">'
         f'<line x1="{at(0):.1f}" x2="{at(most):.1f}" y1="17" y2="17" stroke="#cbd5e1"/>'
         f'<rect x="{left:.1f}" y="12" width="{max(2.0, right - left):.1f}" height="10" fill="{colour}"/>'
         f'<line x1="{at(limit.rate):.1f}" x2="{at(limit.rate):.1f}" y1="4" y2="30" stroke="#0f172a"/>'
-        f'<text x="{at(most) + 6:.1f}" y="21">{rate.lower:.2%} to {rate.upper:.2%}{beyond}</text></svg>'
+        f'<text x="{at(most) + 6:.1f}" y="21">{lower:.2%} to {upper:.2%}{beyond}</text></svg>'
     )
 
 

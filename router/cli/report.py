@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ..edit import find
 from ..errors import EvidenceError
-from ..evidence.gates import RATES, Word, in_words
+from ..evidence.gates import RATES, Word, in_short, in_words
 from ..reading import load
 from .check import File
 from .survey import PAPER_COLUMNS
@@ -76,7 +76,7 @@ def _print(found: list[RouteReport]) -> None:
     for title in ("route", "at", "compared", "mismatches", "errors", "slower", "nothing to say", "verdict"):
         table.add_column(title, justify="left" if title in ("route", "at", "verdict") else "right")
     for each in found:
-        rates = [_rate(each, name) for name in RATES]
+        rates = [in_short(each.evidence.rates[name]) for name in RATES]
         says = str(each.verdict) if each.is_copied or each.evidence.comparisons else "not copied"
         count, without = str(each.evidence.comparisons), str(each.evidence.inconclusive)
         table.add_row(each.route.name, str(each.place), count, *rates, without, says)
@@ -84,11 +84,6 @@ def _print(found: list[RouteReport]) -> None:
     for each in found:
         for line in _lines(each):
             console.print(line, soft_wrap=True)
-
-
-def _rate(found: RouteReport, name: str) -> str:
-    rate = found.evidence.rates[name]
-    return f"{rate.hits} of {rate.seen}" if rate.seen else "–"
 
 
 def _lines(found: RouteReport) -> list[str]:

@@ -11,16 +11,21 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from .verdict import FEWEST_HITS, Limit, Rate, evidence_above, more_needed
+from . import paired
+from .paired import Pairs
+from .verdict import FEWEST_HITS, Limit, Rate, evidence_above, first_enough, more_needed
 
 PAIRS = 6_000
 RUNS = 4_000
 TRUE_RATES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
+TRUE_PAIRS = ((0.0, 0.0), (0.02, 0.0), (0.1, 0.0), (0.1, 0.05), (0.0, 0.1), (0.02, 0.1), (0.1, 0.1), (0.1, 0.2))
+"""How often control's second answer alone differs, and by how much more often the candidate alone does."""
 WALKS = {0.002: "#2a7", 0.01: "#888", 0.03: "#c33"}
 """The true rates of the runs that are drawn, and their colours."""
 SVG = Path(__file__).with_name("characteristics.svg")
@@ -92,19 +97,64 @@ class Line:
 def simulated(rate: float, limit: Limit, runs: int = RUNS, seed: int = 1, pairs: int = PAIRS) -> Line:
     """Many runs."""
     lines, draw = boundaries(limit, pairs), random.Random(f"{seed} {rate}")  # noqa: S311  (a simulation)
-    ends = [run(rate, lines, draw, pairs) for _ in range(runs)]
+    return _line(rate, [run(rate, lines, draw, pairs) for _ in range(runs)])
+
+
+def _line(rate: float, ends: list[End]) -> Line:
+    runs = len(ends)
     gone, stopped = ([pair for word, pair in ends if word == wanted] for wanted in ("go", "no-go"))
     middle = [median(some) if some else None for some in (gone, stopped)]
     return Line(rate, len(gone) / runs, len(stopped) / runs, *middle)
 
 
+def run_pairs(noise: float, worse: float, limit: Limit, draw: random.Random, pairs: int = PAIRS) -> End:
+    """One route that is copied live, watched after every pair. Between two pairs in which one of both differs the
+    evidence for `go` only grows, and that for `no-go` only falls."""
+    now, either = Pairs(), 2 * noise + worse
+    while True:
+        gap = min(_pairs_until_a_hit(either, draw), pairs - now.seen + 1)
+        before = replace(now, seen=now.seen + gap - 1)
+        if paired.is_below(before, limit):
+            return "go", now.seen + (first_enough(partial(_is_go, now, limit)) or 0)
+        if before.seen >= pairs:
+            return "watching", pairs
+        now = paired.counted(before, 1 if draw.random() * either < noise + worse else -1, limit)
+        if now.is_over:
+            return "no-go", now.seen
+
+
+def _is_go(pairs: Pairs, limit: Limit, more: int) -> bool:
+    return paired.is_below(replace(pairs, seen=pairs.seen + more), limit)
+
+
+def simulated_pairs(
+    noise: float, worse: float, limit: Limit, runs: int = RUNS, seed: int = 1, pairs: int = PAIRS
+) -> Line:
+    """Many runs of it."""
+    draw = random.Random(f"{seed} {noise} {worse}")  # noqa: S311  (a simulation)
+    return _line(worse, [run_pairs(noise, worse, limit, draw, pairs) for _ in range(runs)])
+
+
 def table(limit: Limit, runs: int = RUNS) -> str:
     """In Markdown."""
     rows = ["| true rate | `go` | after | `no-go` | after |", "| --- | --- | --- | --- | --- |"]
-    for line in (simulated(rate, limit, runs) for rate in TRUE_RATES):
-        after = [f"{pairs:,.0f}" if pairs is not None else "" for pairs in (line.go_after, line.no_go_after)]
-        rows.append(f"| {line.rate:.1%} | {line.go:.1%} | {after[0]} | {line.no_go:.1%} | {after[1]} |")
+    return "\n".join([*rows, *(_row(simulated(rate, limit, runs)) for rate in TRUE_RATES)])
+
+
+def table_of_pairs(limit: Limit, runs: int = 500, pairs: int = 3_000) -> str:
+    """In Markdown."""
+    rows = [
+        "| control alone | candidate worse by | `go` | after | `no-go` | after |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for noise, worse in TRUE_PAIRS:
+        rows.append(f"| {noise:.0%} {_row(simulated_pairs(noise, worse, limit, runs, pairs=pairs))}")
     return "\n".join(rows)
+
+
+def _row(line: Line) -> str:
+    after = [f"{pairs:,.0f}" if pairs is not None else "" for pairs in (line.go_after, line.no_go_after)]
+    return f"| {line.rate:.1%} | {line.go:.1%} | {after[0]} | {line.no_go:.1%} | {after[1]} |"
 
 
 def drawing(limit: Limit, pairs: int = 2_000, hits: int = 44) -> str:
@@ -164,6 +214,7 @@ def main() -> None:
     """Print the table, and draw the picture next to this file."""
     limit = Limit(0.01)
     print(table(limit))
+    print(table_of_pairs(Limit(0.05, alpha_trip=0.01 / 3)))
     SVG.write_text(drawing(limit), "utf-8")
 
 

@@ -8,6 +8,9 @@ Three rates are watched (the statistics are in `verdict.py`):
 | errors     | comparisons where control succeeded | the candidate failed                               |
 | slower     | comparisons where both succeeded    | own time > `slower` × control's own + a small floor |
 
+Of a route that is copied with real calls (`effects = "live"`) mismatches and errors are those by which the candidate is
+worse than control's own second answer (`paired.py`), of the exchanges in which control was asked twice.
+
 `go` needs all three, so each may use the whole α: the chance that a route with at least one rate at its limit gets
 `go` is the chance that this one does. `no-go` comes from any of them, so each gets a third of α′. Comparisons that
 say nothing are counted apart, and block `go` above a share of all: a candidate must not pass on its easy exchanges.
@@ -23,11 +26,15 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .observations import Verdict
-from .verdict import Limit, More, Rate, bounded, counted, is_below, more_needed
+from . import paired, verdict
+from .observations import Second, Verdict
+from .paired import Pairs
+from .verdict import Limit, More, Rate
 
 NO_MORE = More(0, 0)
 RATES = ("mismatches", "errors", "slower")
+PAIRED = ("mismatches", "errors")
+"""What of a live route is compared with control's own second answer."""
 
 
 class Gate(BaseModel):
@@ -59,11 +66,15 @@ class Gate(BaseModel):
 class Evidence:
     """Everything that was counted for one route in one epoch; its size does not grow with it."""
 
-    rates: Mapping[str, Rate] = field(default_factory=lambda: dict.fromkeys(RATES, Rate()))
+    rates: Mapping[str, Rate | Pairs] = field(default_factory=lambda: dict.fromkeys(RATES, Rate()))
     comparisons: int = 0
     inconclusive: int = 0
     first_at: float = 0.0
     last_at: float = 0.0
+
+
+LIVE = Evidence({name: Pairs() if name in PAIRED else Rate() for name in RATES})
+"""Nothing yet, of a route that is copied with real calls."""
 
 
 class Word(StrEnum):
@@ -110,13 +121,19 @@ class Counted(Protocol):
     def control_seconds(self) -> float: ...
     @property
     def candidate_seconds(self) -> float: ...
+    @property
+    def second(self) -> Second: ...
 
 
 def added(evidence: Evidence, comparison: Counted, gate: Gate) -> Evidence:
     """The evidence with one more comparison."""
     rates, limits = dict(evidence.rates), gate.limits()
     for name, hit in _hits(comparison, gate).items():
-        rates[name] = counted(rates[name], hit, limits[name])
+        match rates[name]:
+            case Rate() as rate:
+                rates[name] = verdict.counted(rate, hit, limits[name])
+            case Pairs() as pairs if comparison.second is not Second.NONE:
+                rates[name] = paired.counted(pairs, hit - _control_hit(name, comparison.second), limits[name])
     return Evidence(
         rates=rates,
         comparisons=evidence.comparisons + 1,
@@ -139,6 +156,10 @@ def _hits(comparison: Counted, gate: Gate) -> dict[str, bool]:
     return hits
 
 
+def _control_hit(name: str, second: Second) -> bool:
+    return second is Second.FAILED or (name == "mismatches" and second is Second.MISMATCH)
+
+
 def verdict_of(evidence: Evidence, gate: Gate) -> RouteVerdict:
     """What may be said of the route now."""
     limits = gate.limits()
@@ -147,9 +168,9 @@ def verdict_of(evidence: Evidence, gate: Gate) -> RouteVerdict:
         return RouteVerdict(Word.NO_GO, tuple(_in_numbers(name, evidence.rates[name], limits[name]) for name in over))
     reasons, needed = [], []
     for name, rate in evidence.rates.items():
-        if not is_below(rate.seen, rate.hits, limits[name]):
+        if not _is_below(rate, limits[name]):
             reasons.append(_in_numbers(name, rate, limits[name]))
-            needed.append(more_needed(rate, limits[name]))
+            needed.append(_more_needed(rate, limits[name]))
     if evidence.inconclusive > gate.inconclusive * evidence.comparisons:
         share = evidence.inconclusive / evidence.comparisons
         reasons.append(f"inconclusive: {share:.1%} of the comparisons; {gate.inconclusive:.1%} are allowed")
@@ -172,11 +193,44 @@ def _most(counts: list[int | None]) -> int | None:
     return max(known) if len(known) == len(counts) else None
 
 
-def _in_numbers(name: str, rate: Rate, limit: Limit) -> str:
-    now = bounded(rate, limit)
-    between = f"between {now.lower:.2%} and {now.upper:.2%}"
-    if now.lower > now.upper:  # no single rate explains both: it has changed
-        between = f"at times below {now.upper:.2%}, at times above {now.lower:.2%}"
+def _is_below(rate: Rate | Pairs, limit: Limit) -> bool:
+    if isinstance(rate, Pairs):
+        return paired.is_below(rate, limit)
+    return verdict.is_below(rate.seen, rate.hits, limit)
+
+
+def _more_needed(rate: Rate | Pairs, limit: Limit) -> More:
+    return paired.more_needed(rate, limit) if isinstance(rate, Pairs) else verdict.more_needed(rate, limit)
+
+
+def bounds(rate: Rate | Pairs, limit: Limit) -> tuple[float, float]:
+    """Between what the rate lies; of pairs, by how much the candidate is worse than control with itself."""
+    if isinstance(rate, Pairs):
+        return paired.bounds(rate, limit)
+    now = verdict.bounded(rate, limit)
+    return now.lower, now.upper
+
+
+def in_short(rate: Rate | Pairs) -> str:
+    """The hits, less those of control with itself, of so many."""
+    if not rate.seen:
+        return "–"
+    less = f" − {rate.control_hits}" if isinstance(rate, Pairs) else ""
+    return f"{rate.hits}{less} of {rate.seen}"
+
+
+def _in_numbers(name: str, rate: Rate | Pairs, limit: Limit) -> str:
+    lower, upper = bounds(rate, limit)
+    between = f"between {lower:.2%} and {upper:.2%}"
+    if isinstance(rate, Pairs):
+        if not rate.seen:
+            return f"{name}: live answers differ by nature, and control was never asked twice: set shadow.twice_percent"
+        return (
+            f"{name}: {rate.hits} of {rate.seen} by the candidate alone and {rate.control_hits} by control's second "
+            f"answer alone, so it is worse by {between}; {limit.rate:.2%} are allowed"
+        )
+    if lower > upper:  # no single rate explains both: it has changed
+        between = f"at times below {upper:.2%}, at times above {lower:.2%}"
     return f"{name}: {rate.hits} of {rate.seen}, {between}; {limit.rate:.2%} are allowed"
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from .bodies import header, is_readable
 from .compare import compare, failure
 from .digests import HIDDEN, Values
-from .observations import Comparison, Difference, Kind, Observation, Verdict
+from .observations import Comparison, Difference, Kind, Observation, Second, Verdict
 from .rules import Rules
 from .timing import first_seconds, own_seconds
 
 SHADOW_WRITES = b"x-shadow-writes"
 """With it an upstream says that it knew the request for a copy, and what it would have written."""
+
+
+BOTH_DIFFER = "control's second answer differs as well: a rule can say what may differ"
 
 
 class Exchange(NamedTuple):
@@ -61,6 +65,19 @@ def judged(
     )
 
 
+def paired(comparison: Comparison, second: Comparison) -> Comparison:
+    """A comparison of live answers, beside control's own second answer: `second` compares that with the first."""
+    if comparison.verdict is Verdict.INCONCLUSIVE:
+        return comparison
+    if second.verdict is Verdict.INCONCLUSIVE:
+        reason = f"control's second answer: {second.reason}"
+        return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    how = Second.FAILED if second.candidate_failed else Second(second.verdict.value)
+    if Verdict.MISMATCH is comparison.verdict is second.verdict:
+        return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=BOTH_DIFFER, second=how)
+    return replace(comparison, second=how)
+
+
 def has_failed(observation: Observation) -> bool:
     """It came to no answer, or to one that says that the server failed."""
     return bool(failure(observation)) or observation.status >= 500
@@ -82,7 +99,7 @@ def _why_inconclusive(
     if {"answer", "status"} & places:
         return ""
     if exchange.writes_are_rolled_back and not header(candidate, SHADOW_WRITES):
-        return "the candidate does not say X-Shadow-Writes: it may have written"
+        return "the copy's answer does not say X-Shadow-Writes: it may have written"
     if control.is_cut_off or candidate.is_cut_off:
         return "" if differences else "longer than what is recorded"
     if not (is_readable(control) and is_readable(candidate)) and "body" in places:

@@ -90,6 +90,15 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+class Second(StrEnum):
+    """What became of control's second answer, if it was asked for one: of live calls, which never say the same."""
+
+    NONE = ""
+    MATCH = "match"
+    MISMATCH = "mismatch"  # it is not the same as what the caller got either
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Two observations of one exchange, judged; this is what is kept."""
@@ -119,3 +128,5 @@ class Comparison:
     candidate_first_seconds: float | None = None
     effects: int = 0
     """How many the control had."""
+    second: Second = Second.NONE
+    """Control's own second answer, against its first; only where copies make real calls."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Engine, case, func, select
 
 from . import tables
-from .observations import Comparison, Difference, Kind, Verdict
+from .observations import Comparison, Difference, Kind, Second, Verdict
 from .writing import HOUR_SECONDS, Move
 
 SEQUENCE = 1_000_000
@@ -45,6 +45,7 @@ class Step(NamedTuple):
     candidate_failed: bool
     control_seconds: float
     candidate_seconds: float
+    second: Second
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def sequence(engine: Engine, route: str, epoch: str) -> list[Step]:
     wanted = [one[name] for name in Step._fields]
     query = select(*wanted).where(one.route == route, one.epoch == epoch).order_by(one.id.desc()).limit(SEQUENCE)
     with engine.connect() as connection:
-        steps = [Step(at, Verdict(verdict), *rest) for at, verdict, *rest in connection.execute(query)]
+        rows = connection.execute(query)
+        steps = [Step._make((at, Verdict(verdict), *rest, Second(second))) for at, verdict, *rest, second in rows]
     steps.reverse()
     return steps
 
@@ -150,7 +152,10 @@ def moves(engine: Engine, route: str | None = None, limit: int = 100) -> list[Mo
 
 def _comparisons(connection: Connection, query: Any) -> Iterator[Comparison]:
     for row in connection.execute(query).mappings():
-        stored = {name: row[name] for name in _STORED} | {"verdict": Verdict(row["verdict"])}
+        stored = {name: row[name] for name in _STORED} | {
+            "verdict": Verdict(row["verdict"]),
+            "second": Second(row["second"]),
+        }
         differences = tuple(Difference(**each | {"kind": Kind(each["kind"])}) for each in row["differences"] or ())
         yield Comparison(**stored, differences=differences)
 

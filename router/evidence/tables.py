@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = 1
+VERSION = 2
 """Of these tables: a change raises it, and a router of another version says so instead of guessing."""
 
 metadata = MetaData()
@@ -46,6 +46,7 @@ comparisons = Table(
     Column("control_first_seconds", Float(53)),
     Column("candidate_first_seconds", Float(53)),
     Column("effects", Integer, nullable=False),
+    Column("second", String(8), nullable=False),  # control's own second answer, of live calls
     Column("group", String(16), nullable=False),  # of its differences; empty without any
     Column("differences", JSON(none_as_null=True)),  # of the first few of each group only
     Index("evidence_comparisons_route", "route", "epoch", "id"),

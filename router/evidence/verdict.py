@@ -126,13 +126,13 @@ class More(NamedTuple):
 def more_needed(rate: Rate, limit: Limit) -> More:
     """The price of an answer, from the kindest future to one like the past."""
     share = rate.hits / rate.seen if rate.seen else 0.0
-    at_best = _first(lambda more: is_below(rate.seen + more, rate.hits, limit))
+    at_best = first_enough(lambda more: is_below(rate.seen + more, rate.hits, limit))
     if share >= limit.rate:
         return More(at_best, None)
-    return More(at_best, _first(lambda more: is_below(rate.seen + more, rate.hits + more * share, limit)))
+    return More(at_best, first_enough(lambda more: is_below(rate.seen + more, rate.hits + more * share, limit)))
 
 
-def _first(is_enough: Callable[[int], bool]) -> int | None:
+def first_enough(is_enough: Callable[[int], bool]) -> int | None:
     """The smallest number that is enough, where every larger one is too."""
     high = 1
     if is_enough(0):
@@ -146,17 +146,6 @@ def _first(is_enough: Callable[[int], bool]) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if is_enough(middle) else (middle, high)
     return high
-
-
-def regression(candidate_only: int, second_only: int, alpha: float = 0.05) -> bool:
-    """Without a tape two right answers may differ, so control is asked twice; the sequential form of McNemar's test.
-
-    `candidate_only`: requests in which the candidate differs from control and control's second answer does not;
-    `second_only`: the other way round. Requests in which both or neither differ say nothing. If the candidate is
-    no worse than control is with itself, the first kind is at most half of the two: E⁺(½) over them, prior (½, ½).
-    Assumes that the two answers of control and the candidate's are made under the same conditions.
-    """
-    return evidence_above(candidate_only + second_only, candidate_only, 0.5, HALVES) >= -math.log(alpha)
 
 
 def upper_bound(seen: int, hits: float, alpha: float, prior: Prior = HALVES) -> float:

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 from ..config import LEGACY, Config, Route
 from ..errors import EvidenceError
+from ..evidence.bodies import header
 from ..evidence.compare import LONGER, compare
 from ..evidence.digests import REDACTED, Values
-from ..evidence.judge import Exchange, judged
+from ..evidence.judge import SHADOW_WRITES, Exchange, has_failed, judged, paired
 from ..evidence.noise import Noise, decided, learned
 from ..evidence.observations import Comparison, Observation, Verdict
 from ..evidence.rules import Rules, epoch
@@ -62,7 +63,10 @@ class Judge:
         self._tape = tape
         self._noises = noises
         self._values = Values(key, config.evidence.values, (*REDACTED, *config.evidence.redact))
-        self._has_effects = route.shadow.effects in ("tape", "live")
+        self._is_live = route.shadow.effects == "live"
+        self._has_effects = self._is_live or route.shadow.effects == "tape"
+        self._may_ask_control = True
+        """Until it answers a copy without saying that it took back what it wrote."""
         self._draw = draw
 
     @property
@@ -75,46 +79,74 @@ class Judge:
 
     async def judged(self, copy: Copy, sides: Sides) -> tuple[Comparison, Observation]:
         """Send the copy and judge what comes back. Of a read, control is asked twice now and then, to learn where it
-        differs from itself; and a mismatch is asked for again on both sides before it counts.
+        differs from itself; and a mismatch is asked for again on both sides before it counts. With real calls control's
+        second answer is what the candidate's is held against.
         """
-        candidate = await self._asked(copy, copy.candidate, sides.candidate, sides)
         if self._has_effects:
-            return await self._judged_with_effects(copy, candidate)
+            return await self._judged_with_effects(copy, sides)
+        candidate = await self._asked(copy, copy.candidate, sides)
         comparison = await self._compared(copy, copy.control, candidate.observation)
-        is_twice = self._draw() * 100 < self._shadow.twice_percent
+        is_twice = self._is_twice()
         if is_twice or comparison.verdict is Verdict.MISMATCH:
-            again = (await self._asked(copy, copy.control.upstream, sides.control, sides)).observation
+            again = (await self._asked(copy, copy.control.upstream, sides)).observation
             of_control = compare(copy.control, again, self._rules)
             if is_twice and not again.error:
                 self._noises[self._at] = learned(self._noise, of_control)
             if comparison.verdict is Verdict.MISMATCH:
-                second = (await self._asked(copy, copy.candidate, sides.candidate, sides)).observation
+                second = (await self._asked(copy, copy.candidate, sides)).observation
                 comparison = decided(comparison, of_control, await self._compared(copy, again, second))
         return comparison, candidate.observation
+
+    def _is_twice(self) -> bool:
+        return self._draw() * 100 < self._shadow.twice
 
     @property
     def _noise(self) -> Noise:
         return self._noises.get(self._at, _QUIET)
 
-    async def _asked(self, copy: Copy, upstream: str, side: Side, sides: Sides) -> Answered:
-        is_live = self._shadow.effects == "live"
+    async def _asked(self, copy: Copy, upstream: str, sides: Sides) -> Answered:
+        side = sides.candidate if upstream == copy.candidate else sides.control
         body_bytes = min(sides.body_bytes, _enough(copy.control, sides.body_bytes))
-        return await ask(copy, upstream, side, body_bytes, sides.deadline, is_live=is_live)
+        return await ask(copy, upstream, side, body_bytes, sides.deadline, is_live=self._is_live)
 
-    async def _judged_with_effects(self, copy: Copy, candidate: Answered) -> tuple[Comparison, Observation]:
+    async def _judged_with_effects(self, copy: Copy, sides: Sides) -> tuple[Comparison, Observation]:
+        """One after the other, so that it is known whose the calls are; chance says who goes first."""
+        names = [copy.candidate]
+        is_twice = self._is_live and self._may_ask_control and not has_failed(copy.control) and self._is_twice()
+        if is_twice:
+            names.insert(self._draw() < 0.5, copy.control.upstream)
+        answers: dict[str, Observation] = {}
+        is_told, calls = True, 0
+        for name in names:
+            observation, sent_at = await self._asked(copy, name, sides)
+            try:
+                observation = await self._with_effects(copy, SHADOW, sent_at, observation, calls)
+            except EvidenceError:
+                is_told = False
+            answers[name] = observation
+            calls += len(observation.effects)
+        control, candidate = copy.control, answers[copy.candidate]
         try:
-            control = await self._with_effects(copy, PRIMARY, copy.sent_at, copy.control)
-            observation = await self._with_effects(copy, SHADOW, candidate.sent_at, candidate.observation)
+            control = await self._with_effects(copy, PRIMARY, copy.sent_at, control)
         except EvidenceError:
-            comparison = await self._compared(copy, copy.control, candidate.observation)
-            return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason="the tape cannot be read"), candidate[0]
-        return await self._compared(copy, control, observation), observation
+            is_told = False
+        comparison = await self._compared(copy, control, candidate)
+        if not is_told:
+            comparison = replace(comparison, verdict=Verdict.INCONCLUSIVE, reason="the tape cannot be read")
+        elif is_twice:
+            again = answers[copy.control.upstream]
+            self._may_ask_control = again.status >= 400 or bool(again.error or header(again, SHADOW_WRITES))
+            comparison = paired(comparison, await self._compared(copy, control, again))
+        return comparison, candidate
 
-    async def _with_effects(self, copy: Copy, role: str, sent_at: float, seen: Observation) -> Observation:
+    async def _with_effects(
+        self, copy: Copy, role: str, sent_at: float, seen: Observation, after: int = 0
+    ) -> Observation:
+        """With its calls: those after the first `after` of its role."""
         effects = await self._tape.effects_of(
             f"{copy.exchange_id:032x}", role, sent_at=sent_at, ended_at=sent_at + seen.seconds
         )
-        return replace(seen, effects=effects)
+        return replace(seen, effects=effects[after:])
 
     async def _compared(self, copy: Copy, control: Observation, candidate: Observation) -> Comparison:
         exchange = Exchange(
