@@ -12,7 +12,7 @@ endif
 ON_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench bench-framework bench-genai bench-proxy bench-scale bench-shadow bench-streams shadow-proof soak conformance contract check format lock clean
+.PHONY: help demo up test bench bench-framework bench-genai bench-contract bench-proxy bench-scale bench-settings bench-shadow bench-streams shadow-proof soak conformance contract check format lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,7 +26,7 @@ up: $(READY)  ## only the processes, without the story
 test: $(READY)  ## every test, on two processes (ARGS=router: some of them, on one)
 	@$(BIN)/pytest $(or $(ARGS),$(ON_TWO))
 
-bench: bench-genai bench-proxy bench-shadow bench-streams bench-framework bench-scale  ## every benchmark, one after the other (not the soak)
+bench: bench-genai bench-proxy bench-settings bench-shadow bench-streams bench-framework bench-contract bench-scale  ## every benchmark, one after the other (not the soak)
 
 bench-genai: $(READY)  ## 500 requests at once that wait 1–4 s for a model: sync workers, threads, ASGI, the extracted service
 	@$(BIN)/python -m benchmarks.genai $(ARGS)
@@ -39,6 +39,12 @@ bench-scale: $(READY)  ## workers, thousands of open streams, a million comparis
 
 bench-proxy: $(READY)  ## CPU per request, per event and latency beside nginx, HAProxy, Envoy, Caddy, Node … whichever are here
 	@$(BIN)/python -m benchmarks.proxy $(ARGS)
+
+bench-settings: $(READY)  ## the router beside itself: routes, traces and copies, in CPU per request
+	@$(BIN)/python -m benchmarks.settings $(ARGS)
+
+bench-contract: $(READY)  ## generated contract cases per second, and what the time goes into
+	@$(BIN)/python -m benchmarks.contract $(ARGS)
 
 bench-streams: $(READY)  ## 500 open streams through router and service, one worker each
 	@$(BIN)/python -m benchmarks.streams $(ARGS)

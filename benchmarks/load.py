@@ -21,10 +21,11 @@ OPEN_SECONDS = 10.0
 
 
 class Asking(asyncio.Protocol):
-    """One connection that asks again as soon as it is answered, with a length or in chunks."""
+    """One connection that asks again once it is answered, with a length or in chunks, and has paused."""
 
-    def __init__(self, request: bytes, seconds: list[float], failed: list[str]) -> None:
+    def __init__(self, request: bytes, pause_seconds: float, seconds: list[float], failed: list[str]) -> None:
         self._request = request
+        self._pause_seconds = pause_seconds
         self._seconds = seconds
         self._failed = failed
         self._answer = b""
@@ -50,22 +51,29 @@ class Asking(asyncio.Protocol):
         elif 0 <= length <= len(body) or (length < 0 and body.endswith(b"0\r\n\r\n")):
             self._seconds.append(time.perf_counter() - self._asked)
             self._answer = b""
-            if not self.is_over:
-                self._ask()
+            if self._pause_seconds:
+                asyncio.get_running_loop().call_later(self._pause_seconds, self._ask_on)
+            else:
+                self._ask_on()
+
+    def _ask_on(self) -> None:
+        if not self.is_over:
+            self._ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.is_over:
             self._failed.append("the connection ended")
 
 
-async def requests(url: str, connections: int, seconds: float) -> dict[str, float | int]:
+async def requests(url: str, connections: int, seconds: float, pause_seconds: float = 0.0) -> dict[str, float | int]:
     """Requests finished, failures, and the median of the seconds that an answer took."""
     host, port, request = _request(url)
     took: list[float] = []
     failed: list[str] = []
     loop = asyncio.get_running_loop()
     asking = [
-        (await loop.create_connection(lambda: Asking(request, took, failed), host, port))[1] for _ in range(connections)
+        (await loop.create_connection(lambda: Asking(request, pause_seconds, took, failed), host, port))[1]
+        for _ in range(connections)
     ]
     await asyncio.sleep(seconds)
     for each in asking:
@@ -126,8 +134,9 @@ if __name__ == "__main__":
     parser.add_argument("url")
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--pause-seconds", type=float, default=0.0, help="of a connection before its next request")
     chosen = parser.parse_args()
     if chosen.kind == "requests":
-        print(json.dumps(uvloop.run(requests(chosen.url, chosen.connections, chosen.seconds))))
+        print(json.dumps(uvloop.run(requests(chosen.url, chosen.connections, chosen.seconds, chosen.pause_seconds))))
     else:
         uvloop.run(events(chosen.url, chosen.connections, chosen.seconds))

@@ -15,6 +15,7 @@ from .plot import Bar, bars
 from .processes import ROOT
 from .results import RESULTS
 from .scale import judge
+from .settings import SHIPPED
 
 BEGIN, END = "<!-- numbers: made by python -m benchmarks.numbers -->", "<!-- numbers: end -->"
 README = ROOT / "README.md"
@@ -44,13 +45,15 @@ def numbers() -> str:
     lines = ["| what was measured | moved out | beside it |", "| --- | --- | --- |"]
     lines += [f"| {what} | {ours} | {others} |" for what, ours, others in _bought(genai)]
     lines += [f"| {what} | {ours} | {others} |" for what, ours, others in _costs(scale)]
+    lines += [f"| {what} | {ours} | {others} |" for what, ours, others in _everyday()]
     lines += [f"| {what} | {ours} | {others} |" for what, ours, others in _starts(framework)]
     judged = [*genai["judged"], *(said for said, _ in judge(scale))]
     missed = [said for said in judged if said.endswith("MISSED")]
     held = sum(said.endswith("held") for said in judged)
     lines += ["", f"Of the claims that these runs were to hold, {held} were held and {len(missed)} missed."]
     lines += [f"- {said}" for said in missed]
-    lines += ["", *_where(genai=genai, scale=scale, framework=framework)]
+    others = {name: kept(name) for name in ("settings", "contract")}
+    lines += ["", *_where(genai=genai, scale=scale, framework=framework, **others)]
     return "\n".join(lines)
 
 
@@ -109,6 +112,25 @@ def _costs(scale: Json) -> Iterator[tuple[str, str, str]]:
     yield "the evidence store, on SQLite", sqlite, f"PostgreSQL: {postgresql}"
 
 
+def _everyday() -> Iterator[tuple[str, str, str]]:
+    costs = _settings_cpu()
+    shipped = costs.pop(SHIPPED)
+    beside = "; ".join(f"{name} {value:.0f} µs" for name, value in costs.items())
+    yield f"the router, asked at a moderate rate: CPU for a request, {SHIPPED}", f"{shipped:.0f} µs", beside
+    contract = kept("contract")
+    rate, cases = statistics.median(contract["per_second"]), contract["cases"]
+    dearest, spent = max(contract["phases"].items(), key=lambda each: each[1]["passed"])
+    yield (
+        f"the contract: generated cases held on {contract['sides']} sides",
+        f"{rate:.0f} per second",
+        f"dearest is {dearest}: {spent['passed'] / cases * 1000:.1f} ms a case",
+    )
+
+
+def _settings_cpu() -> dict[str, float]:
+    return {name: statistics.median(row["worker"]) for name, row in kept("settings")["settings"].items()}
+
+
 def _starts(framework: Json | None) -> Iterator[tuple[str, str, str]]:
     if framework is None:
         return
@@ -161,6 +183,12 @@ def plots() -> dict[str, str]:
     }
     title = "Open streams through one router worker: KiB of memory each"
     found["scale-streams.svg"] = bars(title, _bars(streams, _one_digit, "streams"))
+    title = "One request through the router: CPU in µs"
+    found["settings.svg"] = bars(title, _bars(_settings_cpu(), _whole, SHIPPED))
+    contract = kept("contract")
+    phases = {name: spent["passed"] / contract["cases"] * 1000 for name, spent in contract["phases"].items()}
+    title = "One generated case: milliseconds of each part"
+    found["contract.svg"] = bars(title, _bars(phases, _one_digit, "drawing"))
     if (RESULTS / "framework.json").exists():
         cpu = {name: statistics.median(row["cpu_us"]) for name, row in kept("framework")["requests"].items()}
         found["framework.svg"] = bars(
