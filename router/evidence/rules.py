@@ -131,7 +131,7 @@ class Rule(_Table):
     ignore: bool = Field(default=False, description="whatever is there, or is not")
     type_only: bool = Field(default=False, description="any value of the same JSON type")
     unordered: bool = Field(default=False, description="an array in any order")
-    tolerance: Tolerance | None = Field(default=None, description="numbers that are near enough")
+    tolerance: Tolerance | None = Field(default=None, description="numbers that are near enough, in a header too")
     pattern: Annotated[str, AfterValidator(_regex)] | None = Field(
         default=None, description="texts that both fit this regular expression as a whole"
     )

@@ -27,6 +27,8 @@ LONGEST_PATTERN = 10_000
 """Characters that a pattern is tried on."""
 MOST_WORDS = 1_000
 """That two texts are likened by; what follows must be equal."""
+_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?")
+"""That a header or a line is; finite as a double."""
 
 
 def differ(found: Found, prefix: str, control: Any, candidate: Any, trees: Trees) -> None:
@@ -164,6 +166,9 @@ def excuses_text(rule: Rule, control: str, candidate: str) -> bool:
     """Whether two texts are the same by a rule for texts."""
     if rule.ignore or rule.type_only:
         return True
+    if rule.tolerance is not None:
+        numbers = all(_NUMBER.fullmatch(text) for text in (control, candidate))
+        return numbers and rule.tolerance.allows(float(control), float(candidate))
     if rule.pattern is not None:
         return all(len(text) <= LONGEST_PATTERN and re.fullmatch(rule.pattern, text) for text in (control, candidate))
     return rule.similarity is not None and _likeness(control, candidate) >= rule.similarity

@@ -77,6 +77,28 @@ def test_rules_are_for_every_part_of_an_answer() -> None:
     assert found(control, candidate, all_three) == []
 
 
+@pytest.mark.parametrize(
+    ("tolerance", "control", "candidate", "is_excused"),
+    [
+        ({"absolute": 2}, b"30", b"32", True),
+        ({"absolute": 2}, b"30", b"33", False),
+        ({"relative": 0.1}, b"1.00", b"1.05", True),
+        ({"absolute": 2}, b"30", b"soon", False),
+        ({"absolute": 2}, b"soon", b"later", False),
+        ({"relative": 1}, b"nan", b"inf", False),
+        ({"absolute": 1e9}, b"30, 31", b"30", False),
+    ],
+)
+def test_numbers_in_headers_and_lines_may_be_near_enough(
+    tolerance: dict[str, float], control: bytes, candidate: bytes, is_excused: bool
+) -> None:
+    ours, theirs = (answer({}, headers=[(b"retry-after", value)]) for value in (control, candidate))
+    lines, others = (text(f"lamps\n{value.decode()}") for value in (control, candidate))
+
+    assert (found(ours, theirs, rules(at="header retry-after", tolerance=tolerance)) == []) is is_excused
+    assert (found(lines, others, rules(at="body line 2", tolerance=tolerance)) == []) is is_excused
+
+
 def test_a_rule_for_all_effects_is_for_one_that_is_missing_too() -> None:
     assert found(answer({}, effects=(call({}),)), answer({}), Rules(ignore=("effect *",))) == []
 
