@@ -41,7 +41,8 @@ def find(config: Config, name: str) -> Route:
     """The route of that name. Raises EditError."""
     names = [route.name for route in config.routes]
     if name not in names:
-        raise EditError(f'There is no route "{name}".{did_you_mean(name, names)} Routes are: {in_words(names)}')
+        there_are = f"Routes are: {in_words(names)}" if names else "The file has none yet."
+        raise EditError(f'There is no route "{name}".{did_you_mean(name, names)} {there_are}')
     return config.routes[names.index(name)]
 
 

@@ -195,6 +195,12 @@ def test_a_move_that_cannot_be_is_refused_with_its_cure(file: Path, words: list[
     assert sentence in refused(file, *words)
 
 
+def test_a_file_without_routes_says_so(file: Path) -> None:
+    file.write_text('upstreams = { legacy = "http://127.0.0.1:8001" }\n', "utf-8")
+
+    assert 'There is no route "reply". The file has none yet' in refused(file, "advance", "reply")
+
+
 def test_a_file_that_is_wrong_already_is_not_touched(tmp_path: Path) -> None:
     file = routes_file(tmp_path, TEXT.replace('"extracted"', '"extacted"'))
 
