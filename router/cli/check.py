@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..config import COPYING, LEGACY, Route
+from ..config import COPYING, LEGACY, Config, Evidence, Route
 from ..errors import ConfigError, Problem
 from ..reading import load
 
@@ -21,8 +21,8 @@ File = Annotated[Path, typer.Argument(help="the routes.toml to read")]
 def check(file: File = Path("routes.toml")) -> None:
     """Check routes.toml: every problem at once, or the routes it describes. Exit status 2 if it cannot be used."""
     config = load(file)
-    if over := expired(config.routes, datetime.now(UTC).date()):
-        raise ConfigError(str(file), over)
+    if problems := (*expired(config.routes, datetime.now(UTC).date()), *no_evidence(config)):
+        raise ConfigError(str(file), problems)
     table = Table("route", "methods", "path", "stage", "who answers", "copies", box=None, pad_edge=False)
     for route in config.routes:
         methods = " ".join(route.methods) or "all"
@@ -40,6 +40,19 @@ def expired(routes: Iterable[Route], today: date) -> tuple[Problem, ...]:
         for route in routes
         for cure in route.shadow.same.expired(today)
     )
+
+
+def no_evidence(config: Config) -> tuple[Problem, ...]:
+    """Why the evidence database can never be used. To route, nobody needs it."""
+    is_needed = config.egress is not None or any(who_is_copied(route) for route in config.routes)
+    if not is_needed and config.evidence == Evidence():
+        return ()
+    try:
+        from ..evidence.database import unusable  # routing alone comes without what evidence needs
+    except ModuleNotFoundError as missing:
+        return (Problem("evidence", f"it needs {missing.name}: pip install sqlalchemy"),)
+    why = unusable(config.evidence.url).removeprefix("[evidence] url: ").removeprefix("[evidence] url ")
+    return (Problem("evidence, url", why),) if why else ()
 
 
 def who_answers(route: Route) -> str:

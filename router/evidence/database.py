@@ -39,7 +39,10 @@ def open_engine(url: str, *, writes: bool, connections: int = 1) -> Engine:
             "options": options,
             "tcp_user_timeout": STATEMENT_SECONDS * 1000,
         }
-        return create_engine(parsed, connect_args=arguments, pool_pre_ping=True, **pool)
+        try:
+            return create_engine(parsed, connect_args=arguments, pool_pre_ping=True, **pool)
+        except ModuleNotFoundError as missing:
+            raise EvidenceError(f'PostgreSQL needs {missing.name}: pip install "psycopg[binary]"') from None
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, **pool)
     event.listen(engine, "connect", _connected)
     # SQLite takes the lock for writing at the beginning, or two that read first could each wait for the other.
@@ -52,6 +55,21 @@ def file_of(url: str) -> Path | None:
     """The file of a SQLite database."""
     parsed = _parsed(url)
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def unusable(url: str) -> str:
+    """Why this database can never be opened, in a sentence with its cure; empty if it may. It is not asked."""
+    try:
+        file = file_of(url)
+        open_engine(url, writes=False, connections=0)
+    except EvidenceError as error:
+        return str(error)
+    if file is None:
+        return ""
+    if file.is_dir():
+        return f'"{file}" is a folder: name a file in it'
+    existing = next(folder for folder in file.absolute().parents if folder.exists())
+    return "" if existing.is_dir() else f'"{existing}" is no folder, so "{file}" cannot be made: name another place'
 
 
 def prepare(engine: Engine) -> None:
@@ -126,11 +144,15 @@ def _size_of_rows(connection: Connection, name: str) -> int:
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter of a port that is no number
         raise EvidenceError(
             '[evidence] url must look like "sqlite:///var/evidence.db" or "postgresql://user@host/name"'
         ) from None
     match parsed.drivername:
+        case "sqlite" if parsed.database in (None, "", ":memory:"):
+            raise EvidenceError(
+                '[evidence] url: several processes share it, so name a file: "sqlite:///var/evidence.db"'
+            )
         case "sqlite" | "postgresql+psycopg":
             return parsed
         case "postgresql" | "postgres":

@@ -60,7 +60,48 @@ def file(tmp_path: Path) -> str:
     return str(routes_file(tmp_path, ROUTES))
 
 
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("mysql://db/evidence", 'evidence, url: "mysql" is neither "sqlite" nor "postgresql"'),
+        ("evidence.db", 'evidence, url: must look like "sqlite:///var/evidence.db" or "postgresql://user@host/name"'),
+        ("postgresql://db:port/evidence", "evidence, url: must look like"),
+        ("sqlite://", "evidence, url: several processes share it, so name a file"),
+        (
+            "sqlite:////dev/null/evidence.db",
+            'evidence, url: "/dev/null" is no folder, so "/dev/null/evi',
+        ),
+        ("sqlite:////tmp", 'evidence, url: "/tmp" is a folder: name a file in it'),
+    ],
+)
+def test_check_says_why_the_evidence_can_never_be_kept(tmp_path: Path, url: str, sentence: str) -> None:
+    pytest.importorskip("sqlalchemy")
+    file = routes_file(tmp_path, f'{ROUTES}[evidence]\nurl = "{url}"\n')
+
+    told = run("check", str(file)).exception
+
+    assert isinstance(told, ConfigError)
+    assert sentence in str(told)
+
+
+@pytest.mark.parametrize("url", ["sqlite:///not/there/yet/evidence.db", "postgresql://user@db.invalid/evidence"])
+def test_check_asks_no_database_and_a_folder_need_not_be_there(tmp_path: Path, url: str) -> None:
+    pytest.importorskip("sqlalchemy")
+    file = routes_file(tmp_path, f'{ROUTES}[evidence]\nurl = "{url}"\n')
+
+    assert run("check", str(file)).exit_code == 0
+
+
+def test_check_names_a_driver_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    file = routes_file(tmp_path, f'{ROUTES}[evidence]\nurl = "postgresql://db/evidence"\n')
+
+    assert 'PostgreSQL needs psycopg: pip install "psycopg[binary]"' in str(run("check", str(file)).exception)
+
+
 def test_check_lists_the_routes_and_who_answers(file: str) -> None:
+    pytest.importorskip("sqlalchemy", reason="the file has copies")
     result = run("check", file)
 
     lines = [re.split(r"  +", line.strip()) for line in result.output.splitlines()]
