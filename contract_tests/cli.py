@@ -116,7 +116,7 @@ def learn(
             print(told, end="")
         else:
             out.write_text(told, "utf-8")
-            print(f"{len(proposed['paths'])} paths from {len(recorded)} requests, in {out}. Review it.")
+            print(f"{len(proposed['paths'])} paths from {len(recorded)} requests, in {out}. Review it.", flush=True)
         promise = load(against) if against else None
         wrong = broken_in(recorded, promise, proposed) if promise else []
         if promise:
@@ -132,13 +132,14 @@ def record(
     to: Annotated[str, typer.Option(help="Who answers.")],
     har: Annotated[Path, typer.Option(help="Where the traffic is written, at the end.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where to call instead; 0: a free one.")] = 0,
+    path: Below = "/",
 ) -> None:
     """Pass traffic on and write it down, until Ctrl-C or SIGTERM. Bodies are kept, values of headers mostly not."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     try:
-        with recorder(to, har, port) as (url, count):
+        with recorder(to, har, port, path) as (url, count):
             print(f"Call {url} instead of {to}. Ctrl-C ends it, and writes {har}.", flush=True)
             stopped.wait()
     except PROBLEMS as problem:
@@ -271,14 +272,20 @@ def _only(terms: Terms, run: _Run) -> Terms:
 
 def _summary(terms: Terms, found: Report, targets: Sequence[Target]) -> str:
     names = ", ".join(each.name for each in targets)
-    operations = len(terms.promise.operations)
-    lines = [f"{found.requests} requests to {names}; {operations} operations; {len(found.findings)} findings"]
+    counts = [_counted(len(each), name) for each, name in (
+        (terms.promise.operations, "operation"), (found.findings, "finding")
+    )]  # fmt: skip
+    lines = [f"{_counted(found.requests, 'request')} to {names}; {'; '.join(counts)}"]
     if unused := [each.id for each in terms.deviations if each.id not in found.used]:
         lines.append(f"Accepted, and shown by no answer: {', '.join(unused)}")
     if unseen := never_seen(terms, found):
         told = "; ".join(f"{name} {', '.join(statuses)}" for name, statuses in unseen.items())
         lines.append(f"Promised, and never answered: {told}")
     return "\n".join(lines)
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def _unmet(recorded: Sequence[Recorded], promise: Promise) -> str:
@@ -294,7 +301,7 @@ def _show(found: Sequence[Finding], output: str) -> None:
     if output not in FORMATS:
         raise ValueError(f"{output} is no format; there are {', '.join(FORMATS)}")
     if told := FORMATS[output](found):
-        print(told)
+        print(told, flush=True)  # before what is said to stderr
 
 
 def _values(texts: Sequence[str]) -> dict[str, list[Any]]:

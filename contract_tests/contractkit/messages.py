@@ -50,7 +50,8 @@ def ways_out(finding: Finding) -> tuple[str, ...]:
     match finding.kind:
         case "parity":
             who = list(finding.values)[-1] if finding.values else "one side"
-            accept = f"python -m contract_tests accept {finding.case} --reason … --owner … --consumers … --expires …"
+            asked = "--reason … --owner … --consumers … --expires … --deviations …"
+            accept = f"python -m contract_tests accept {finding.case} {asked}"
             return f"make {who} answer alike", "change openapi.yaml, if neither is right", f"accept it: {accept}"
         case "promise" | "document":
             return "make it keep its promise", "change openapi.yaml, once every consumer is asked"

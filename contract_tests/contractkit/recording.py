@@ -22,14 +22,17 @@ _SHOWN = (b"content-type", b"allow", b"cache-control", b"content-language", b"re
 
 
 @contextmanager
-def recorder(to: str, har: Path, port: int = 0) -> Iterator[tuple[str, Callable[[], int]]]:
-    """The address to call instead of `to`, and how many exchanges there are so far; the file is written at the end."""
+def recorder(to: str, har: Path, port: int = 0, path: str = "/") -> Iterator[tuple[str, Callable[[], int]]]:
+    """The address to call instead of `to`, and how many exchanges there are so far; the file is written at the end.
+
+    Everything is passed on; what begins with `path` is written down: the body of a login form is a password.
+    """
     entries: list[Json] = []
     lock = threading.Lock()
 
     def seen(asked: Asked, got: Got) -> None:
         with lock:
-            if len(entries) < MOST_EXCHANGES and got.is_whole:
+            if len(entries) < MOST_EXCHANGES and got.is_whole and asked.target.startswith(path):
                 entries.append(_entry(to, asked, got))
 
     try:
