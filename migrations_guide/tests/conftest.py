@@ -21,7 +21,7 @@ from migrations_guide.pages import all_pages
 from migrations_guide.shell import replaced
 
 START_SECONDS = 90
-OFFSETS = (0, 1, 2, 3, 10, 12, 20, 99)
+OFFSETS = (0, 1, 2, 3, 10, 12, 20, 30, 99)
 """The ports of the stack, of its router and of what the pages start beside it, counted from the first."""
 
 
@@ -48,7 +48,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
             guide.begin()
             yield guide
         finally:
-            _end_router(folder)
+            _end_what_pages_started(folder)
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
 
@@ -68,6 +68,7 @@ def _real(base: int) -> Mapping[str, str]:
     addresses = {f"127.0.0.1:{8000 + offset}": f"127.0.0.1:{base + offset}" for offset in OFFSETS}
     defaults = {
         "--port 8000": f"--port {base}",
+        "--port 8030": f"--port {base + 30}",
         "sandbox callers --readers": f"sandbox callers --url http://127.0.0.1:{base} --readers",
         ".venv/bin/python": sys.executable,
     }
@@ -82,9 +83,8 @@ def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path) -> None:
         time.sleep(0.05)
 
 
-def _end_router(folder: Path) -> None:
-    """A page starts it, and a page that failed has not ended it."""
-    file = folder / "var" / "router.pid"
-    if file.exists():
+def _end_what_pages_started(folder: Path) -> None:
+    """A page that failed has not ended it."""
+    for file in (folder / "var").glob("*.pid"):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(file.read_text()), signal.SIGTERM)
