@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from starlette.types import Receive, Scope, Send
@@ -41,9 +41,11 @@ from .replaying import replay
 CALLER, TARGET = "strangler.caller", "strangler.target"
 """The scope's keys for the application's connection and the request target (see `server.py`)."""
 LATE_SECONDS = 1.0
-"""So long a call that a shadow repeats may take to be on the tape."""
-UNRECORDED = 10_000
-"""So many exchanges are remembered whose recording was lost."""
+"""So long after an exchange's first shadow call the last of its primary's, made before, may take to be on the tape."""
+REMEMBERED = 10_000
+"""So many exchanges are remembered whose recording was lost, and so many that have a shadow."""
+
+Known = TypeVar("Known")
 
 _HOW = {State.DIED: "ends here, as the provider ended it", State.CUT: "is incomplete"}
 
@@ -59,6 +61,8 @@ class Calls:
         self._store = store
         self._tape = tape
         self._unrecorded: OrderedDict[str, None] = OrderedDict()
+        self._shadowed: OrderedDict[str, float] = OrderedDict()
+        """When the first call of each exchange's shadow came, by `time.monotonic()`."""
         self._has_told = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,7 +113,7 @@ class Calls:
         most = -1 if asked.is_too_long else self._egress.answer_bytes
         recording = Recording(self._store, _call(marks, PRIMARY, asked), most)
         if not recording.is_kept:
-            self._remember_unrecorded(marks.exchange_id)
+            _remember(self._unrecorded, marks.exchange_id, None)
         state = State.CUT
         try:
             await forward(self._pool, asked, receive, way.send, recording)
@@ -127,11 +131,6 @@ class Calls:
             raise
         finally:
             recording.end(state)
-
-    def _remember_unrecorded(self, exchange_id: str) -> None:
-        self._unrecorded[exchange_id] = None
-        if len(self._unrecorded) > UNRECORDED:
-            self._unrecorded.popitem(last=False)
 
     # --- its shadow
 
@@ -165,8 +164,8 @@ class Calls:
             raise AnswerCut(f"the recording of this call {_HOW[state]}")
 
     async def _found(self, call: Call) -> str | None:
-        """The recording, which may be written a moment after the application asked for it."""
-        deadline = time.monotonic() + LATE_SECONDS
+        """The recording, which may be written a moment after the shadow began to ask; then what is not there is not."""
+        deadline = _remember(self._shadowed, call.exchange_id, time.monotonic()) + LATE_SECONDS
         while True:
             found = await self._tape.claim(call)
             if found is not None or time.monotonic() > deadline:
@@ -249,6 +248,14 @@ class _Way:
     def seconds(self, since: float) -> float:
         """From then to the head; 0 if there was none."""
         return max(0.0, self._began - since) if self.has_begun else 0.0
+
+
+def _remember(exchanges: OrderedDict[str, Known], exchange_id: str, known: Known) -> Known:
+    """What was known first, of the latest exchanges."""
+    first = exchanges.setdefault(exchange_id, known)
+    if len(exchanges) > REMEMBERED:
+        exchanges.popitem(last=False)
+    return first
 
 
 def _call(marks: Marks, role: str, asked: Asked) -> Call:

@@ -15,6 +15,7 @@ from .wire import SECONDS, Talk, always, caller, until
 
 skip_without_sqlalchemy()
 
+from ..egress.calls import LATE_SECONDS  # noqa: E402
 from ..evidence.database import BUSY_SECONDS, open_for_reading  # noqa: E402
 from ..evidence.observations import Effect  # noqa: E402
 from .egressing import (  # noqa: E402
@@ -148,6 +149,16 @@ async def test_what_was_asked_once_is_answered_once(tmp_path: Path) -> None:
 
         assert again.status == 599
         assert "The primary asked the same, but only once." in json.loads(again.body)["error"]["message"]
+
+
+async def test_a_shadow_that_asks_again_for_what_is_not_there_does_not_wait_each_time(tmp_path: Path) -> None:
+    async with between(never_the_same(), tmp_path) as egress:
+        await egress.ask(ONE, PRIMARY)
+        began = asyncio.get_running_loop().time()
+        answers = [await egress.ask(ONE, SHADOW, question(str(number))) for number in range(8)]
+
+        assert [each.status for each in answers] == [599] * 8
+        assert asyncio.get_running_loop().time() - began < 5 * LATE_SECONDS
 
 
 async def test_a_retry_after_429_is_replayed_in_order(tmp_path: Path) -> None:
