@@ -19,6 +19,7 @@ td.number { text-align: right } code { font-size: .9em } .quiet { color: #64748b
 """
 CLASSES = {Word.GO: "go", Word.NO_GO: "no-go", Word.KEEP_WATCHING: "keep"}
 WIDTH, HEIGHT = 460, 34
+LEFT, WORDS = 20, 160  # the room before a scale, and behind it
 
 
 def page(found: Sequence[RouteReport], now: float) -> str:
@@ -99,7 +100,7 @@ def _interval(lower: float, upper: float, limit: Limit) -> str:
     most = min(1.0, 4 * limit.rate)
 
     def at(share: float) -> float:
-        return 60 + (WIDTH - 170) * max(0.0, min(share, most)) / most
+        return LEFT + (WIDTH - LEFT - WORDS) * max(0.0, min(share, most)) / most
 
     colour = "#b91c1c" if lower > limit.rate else "#15803d" if upper < limit.rate else "#b45309"
     left, right = at(lower), at(upper)

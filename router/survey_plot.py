@@ -8,14 +8,14 @@ from .survey import Survey
 
 PARTS = (("waiting", "#c2410c"), ("database", "#0369a1"), ("own", "#64748b"))
 ROUTES = 12
-WIDTH, LABELS, ROW = 860, 300, 26
+WIDTH, LABELS, WORDS, ROW = 860, 300, 190, 26
 
 
 def plot(found: Survey) -> str:
     """The text of an SVG file."""
     routes = found.routes[:ROUTES]
     longest = max((each.busy for each in routes), default=0.0) or 1.0
-    scale = (WIDTH - LABELS - 90) / longest
+    scale = (WIDTH - LABELS - WORDS) / longest
     height = ROW * (len(routes) + 3)
     out = [
         (

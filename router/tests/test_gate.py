@@ -213,7 +213,10 @@ def test_json_and_page_say_the_same_and_the_page_needs_nothing_else(moving: Movi
     assert "<script" not in html
     assert "http" not in html
     for drawing in html.split("<svg")[1:]:
-        ElementTree.fromstring("<svg" + drawing.partition("</svg>")[0] + "</svg>")  # noqa: S314  (our own)
+        svg = ElementTree.fromstring("<svg" + drawing.partition("</svg>")[0] + "</svg>")  # noqa: S314  (our own)
+        [words] = svg.iter("text")
+        longest = "-100.00% to 100.00% →"  # seven pixels a letter, at its font's size of eleven
+        assert float(words.attrib["x"]) + 7 * len(longest) <= float(svg.attrib["width"])
 
 
 def test_report_without_evidence_says_so(moving: Moving) -> None:

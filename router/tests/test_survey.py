@@ -15,7 +15,9 @@ from ..cli import app
 from ..errors import SpansError
 from ..spans import Span, read_spans
 from ..survey import Interval, Survey, erlang_c, survey
+from ..survey_plot import plot
 
+SVG = "{http://www.w3.org/2000/svg}"
 _ids = itertools.count(1)
 
 
@@ -258,6 +260,15 @@ def test_json_and_plot_hold_the_same_routes(tmp_path: Path) -> None:
     words = "".join(drawn.itertext())
     assert "GET /ask" in words
     assert "GET /a<b" in words
+
+
+def test_the_words_beside_the_longest_bar_are_inside_the_plot() -> None:
+    drawn = ElementTree.fromstring(plot(survey(request("/ask", 0, 12_345.0, [(0, 12_345.0, "llm")]))))  # noqa: S314
+
+    [words] = [each for each in drawn.iter(f"{SVG}text") if "% waiting" in (each.text or "")]
+
+    assert words.text == "12,345.0 s, 100% waiting"
+    assert float(words.attrib["x"]) + 7.5 * len(words.text) <= float(drawn.attrib["width"])
 
 
 def test_without_a_request_among_the_spans_the_command_says_so_and_fails(tmp_path: Path) -> None:
