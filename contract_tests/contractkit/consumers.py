@@ -13,8 +13,9 @@ import yaml
 from .document import JSON, STREAM, Answer, Json, Operation, Promise
 from .event_streams import parse
 from .messages import Finding
+from .normalise import inlined
 from .places import pointer_of, schemas_at
-from .schemas import LOOK_SECONDS, Takes, closed, inlined, takes_all_of
+from .schemas import LOOK_SECONDS, Takes, shown, takes_all_of
 
 
 class NeedsError(Exception):
@@ -106,10 +107,11 @@ def _sent(consumer: Consumer, operation: Operation, need: Need, look_seconds: fl
         if need.sends is not None:
             yield _finding(consumer, operation.name, "request body", "it sends one, and none is promised to be read")
         return
-    proof = takes_all_of(inlined(promised, operation.document.raw), closed(need.sends), look_seconds)
+    outer = inlined(promised, operation.document.raw)
+    proof = takes_all_of(outer, need.sends, look_seconds, only_declared=True)
     if proof.takes is not Takes.EVERYTHING:
-        shown = f", for example {json.dumps(proof.witness)}" if proof.has_witness else ""
-        yield _finding(consumer, operation.name, "request body", f"it sends what need not be taken{shown}")
+        example = f", for example {shown(proof.witness)}" if proof.has_witness else ""
+        yield _finding(consumer, operation.name, "request body", f"it sends what need not be taken{example}")
     ignored = set(need.sends.get("properties", {})) - _names(operation, promised)
     for name in sorted(ignored):
         yield _finding(consumer, operation.name, f"request body /{name}", "it sends this, and it is ignored")
@@ -150,9 +152,9 @@ def _fits(
         return
     proof = takes_all_of(reads, inlined(promised, operation.document.raw), look_seconds)
     if proof.takes is not Takes.EVERYTHING:
-        shown = f", for example {json.dumps(proof.witness, ensure_ascii=False)[:200]}" if proof.has_witness else ""
+        example = f", for example {shown(proof.witness)}" if proof.has_witness else ""
         unsure = " (not proven either way)" if proof.takes is Takes.UNKNOWN else ""
-        yield _finding(consumer, operation.name, place, f"may be what it cannot read{shown}{unsure}")
+        yield _finding(consumer, operation.name, place, f"may be what it cannot read{example}{unsure}")
 
 
 def _finding(consumer: Consumer, operation: str, place: str, says: str) -> Finding:

@@ -15,6 +15,7 @@ import jsonschema_rs
 import yaml
 
 from .event_streams import Grammar, parse
+from .normalise import as_3_1
 
 Json = dict[str, Any]
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -78,7 +79,15 @@ class Operation:
 
     @property
     def succeeds_with(self) -> int:
-        return min(int(status) for status in self.statuses if status.startswith("2"))
+        return min((int(status) for status in self.statuses if re.fullmatch("2[0-9][0-9]", status)), default=200)
+
+    def response(self, status: str) -> Json | None:
+        """What is said of answers with this status: by itself, with its hundred (`4XX`), or with all that are not named
+        (`default`)."""
+        for key in (status, f"{status[0]}XX", "default"):
+            if key in self.spec["responses"]:
+                return self.document.resolved(self.spec["responses"][key])
+        return None
 
     @cached_property
     def parameters(self) -> tuple[Json, ...]:
@@ -92,9 +101,9 @@ class Operation:
 
     def broken_by(self, answer: Answer) -> list[Broken]:
         """Every way in which the answer is not one that was promised; empty if it is."""
-        if str(answer.status) not in self.statuses:
+        response = self.response(str(answer.status))
+        if response is None:
             return [Broken("status", f"{answer.status} was not promised, only {', '.join(sorted(self.statuses))}")]
-        response = self.document.resolved(self.spec["responses"][str(answer.status)])
         return [*self._headers(response, answer), *self._content(response, answer)]
 
     def _headers(self, response: Json, answer: Answer) -> Iterator[Broken]:
@@ -126,7 +135,7 @@ class Operation:
             except ValueError as wrong:
                 yield Broken("body", f"is not JSON: {wrong}")
                 return
-            for error in self.document.errors(content[JSON]["schema"], value):
+            for error in self.document.errors(content[JSON].get("schema", True), value):
                 yield Broken(f"body {error.place}", error.why)
 
     def _stream(self, content: Json, body: bytes) -> Iterator[Broken]:
@@ -152,13 +161,11 @@ class Operation:
 
 
 class Promise:
-    """A whole document, version 3.1 of OpenAPI."""
+    """A whole document. One of OpenAPI 3.0 is read as 3.1 at once, and `raw` is that."""
 
     def __init__(self, raw: Json) -> None:
-        """Raises PromiseError if it is no OpenAPI 3.1 or points at nothing."""
-        if not str(raw.get("openapi", "")).startswith("3.1"):
-            raise PromiseError(f"this is OpenAPI {raw.get('openapi')!r}; write 3.1")
-        self.raw = raw
+        """Raises PromiseError if it is neither version of OpenAPI, or points at nothing."""
+        self.raw = _in_3_1(raw)
         self._validators: dict[str, Any] = {}
         self.operations = tuple(self._operations())
 
@@ -208,7 +215,19 @@ def load(file: Path) -> Promise:
         raise PromiseError(f"{file} is not YAML: {error}") from None
     if not isinstance(raw, Mapping):
         raise PromiseError(f"{file} holds no object")
-    return Promise(dict(raw))
+    return Promise(json.loads(json.dumps(raw, default=str)))  # YAML reads a status as a number, and a day as a date
+
+
+def _in_3_1(raw: Json) -> Json:
+    if "swagger" in raw:
+        raise PromiseError("this is Swagger 2.0: convert it to OpenAPI 3 first, as its schemas and bodies are others")
+    match str(raw.get("openapi")).split("."):
+        case ["3", "1", *_]:
+            return raw
+        case ["3", "0", *_]:
+            return as_3_1(raw)
+        case _:
+            raise PromiseError(f"this is OpenAPI {raw.get('openapi')!r}; write 3.0 or 3.1")
 
 
 def _fits(template: str, path: str) -> bool:

@@ -82,9 +82,8 @@ def _at_home(observation: Observation, own: str, other: str) -> Observation:
 def rules_for(operation: Operation | None, status: int) -> Rules:
     """What cannot be equal in an operation's answers of this status."""
     excused = []
-    if operation is not None and str(status) in operation.spec["responses"]:
-        response = operation.document.resolved(operation.spec["responses"][str(status)])
-        for place, reason in response.get("x-parity", {}).items():
-            is_header = place.startswith("header ")
-            excused.append(Rule(at=place, ignore=is_header, type_only=not is_header, reason=reason))
+    response = operation.response(str(status)) if operation is not None else None
+    for place, reason in (response or {}).get("x-parity", {}).items():
+        is_header = place.startswith("header ")
+        excused.append(Rule(at=place, ignore=is_header, type_only=not is_header, reason=reason))
     return Rules(rules=tuple(excused), headers=_CALLERS_RELY_ON)

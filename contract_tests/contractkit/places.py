@@ -40,8 +40,7 @@ def pointer_of(place: str) -> list[str]:
 
 def content_schema(operation: Operation, status: int, place: str) -> Json | bool:
     """The schema of the body, or of the event, that a place lies in."""
-    response = operation.document.resolved(operation.spec["responses"].get(str(status), {}))
-    content: Any = response.get("content", {})
+    content: Any = (operation.response(str(status)) or {}).get("content", {})
     if place.startswith("event "):
         events = content.get(STREAM, {}).get("x-event-data", {})
         return next((events[word] for word in place.split() if word in events), True)
@@ -54,9 +53,9 @@ def word(operation: Operation | None, status: int, place: str) -> str:
     if operation is None:
         return "says nothing of such a request"
     statuses = ", ".join(sorted(operation.statuses))
-    if place == "status" or str(status) not in operation.statuses:
+    response = operation.response(str(status))
+    if place == "status" or response is None:
         return f"allows {statuses}"
-    response = operation.document.resolved(operation.spec["responses"][str(status)])
     if place.startswith("header "):
         headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
         name = place.split()[1]

@@ -10,7 +10,7 @@ import contextlib
 import json
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -21,23 +21,14 @@ import jsonschema_rs
 import schemathesis
 from hypothesis.errors import HypothesisException
 from jsonschema_rs import canonicalize
+from jsonschema_rs.canonical import CanonicalizationError
 
-Json = dict[str, Any]
-Schema = Json | bool
+from .normalise import Schema, closed, plain
+from .samples import LONGEST_DRAWN, SETTINGS, samples
 
-_ONLY_FOR_PEOPLE = frozenset(
-    ("title", "description", "example", "examples", "default", "deprecated", "readOnly", "writeOnly", "externalDocs")
-)
-_SCHEMAS_BY_NAME = frozenset(("properties", "patternProperties", "$defs", "dependentSchemas"))
 LOOK_SECONDS = 3.0
-_LONGEST_DRAWN = 64
-_SETTINGS = hypothesis.settings(
-    max_examples=300,
-    database=None,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
+_LONGEST_SHOWN = 300
+_MOST_SHOWN = 3
 
 
 class Takes(Enum):
@@ -55,20 +46,32 @@ class Proof:
     takes: Takes
     has_witness: bool = False
     witness: Any = None
+    why: str = ""
+    """Of UNKNOWN: what is wrong with one of the schemas."""
 
 
-def takes_all_of(outer: Schema, inner: Schema, look_seconds: float = LOOK_SECONDS) -> Proof:
-    """Whether `outer` takes every value that `inner` takes. Both without references (see `inlined`).
+def takes_all_of(
+    outer: Schema, inner: Schema, look_seconds: float = LOOK_SECONDS, *, only_declared: bool = False
+) -> Proof:
+    """Whether `outer` takes every value that `inner` takes. Both without references (see `normalise.inlined`).
 
-    So long a value is looked for that shows it where it does not.
+    `only_declared`: of objects that `inner` takes, those with fields that it declares; else every optional field that
+    `outer` alone declares would be a refusal. Where the answer is no, a value that shows it is looked for among
+    samples, and then drawn for so long.
     """
-    return _proof(json.dumps(plain(outer), sort_keys=True), json.dumps(plain(inner), sort_keys=True), look_seconds)
+    texts = [json.dumps(plain(schema), sort_keys=True) for schema in (outer, inner)]
+    return _proof(*texts, look_seconds, only_declared)
 
 
 @lru_cache(maxsize=1024)  # the same refusals are described with every operation, and looking takes seconds
-def _proof(outer_text: str, inner_text: str, look_seconds: float) -> Proof:
+def _proof(outer_text: str, inner_text: str, look_seconds: float, only_declared: bool) -> Proof:
     outer, inner = json.loads(outer_text), json.loads(inner_text)
-    one, other = canonicalize(outer), canonicalize(inner)
+    if only_declared:
+        inner = closed(inner)
+    try:
+        one, other = _canonical(outer), _canonical(inner)
+    except ValueError as wrong:
+        return Proof(Takes.UNKNOWN, why=str(wrong).partition("\n")[0])
     said = str(one.covers(other))
     if said == "yes":
         return Proof(Takes.EVERYTHING)
@@ -78,82 +81,75 @@ def _proof(outer_text: str, inner_text: str, look_seconds: float) -> Proof:
     return Proof(Takes.NOT_ALL if said == "no" else Takes.UNKNOWN)
 
 
-def inlined(schema: Any, root: Mapping[str, Any], seen: tuple[str, ...] = ()) -> Any:
-    """The schema with what its references point at in their place; one inside itself takes anything there."""
-    if isinstance(schema, list):
-        return [inlined(each, root, seen) for each in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    if "$ref" in schema:
-        pointer = schema["$ref"]
-        beside = {name: value for name, value in schema.items() if name != "$ref"}
-        if pointer in seen:
-            return True
-        found: Any = root
-        for step in pointer.removeprefix("#/").split("/"):
-            found = found[step.replace("~1", "/").replace("~0", "~")]
-        target = inlined(found, root, (*seen, pointer))
-        rest = inlined(beside, root, seen)
-        return {"allOf": [target, rest]} if plain(rest) not in ({}, True) else target
-    return {name: inlined(value, root, seen) for name, value in schema.items()}
+def shown(value: Any) -> str:
+    """In a line; of long texts the beginning."""
+    told = json.dumps(_shortened(value), ensure_ascii=False)
+    return told if len(told) <= _LONGEST_SHOWN else told[:_LONGEST_SHOWN] + "…"
 
 
-def plain(schema: Any) -> Any:
-    """Without the words that are for people only."""
-    if isinstance(schema, list):
-        return [plain(each) for each in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    return {
-        name: {key: plain(each) for key, each in value.items()} if name in _SCHEMAS_BY_NAME else plain(value)
-        for name, value in schema.items()
-        if name not in _ONLY_FOR_PEOPLE and not name.startswith("x-")
-    }
+def _shortened(value: Any) -> Any:
+    match value:
+        case str() if len(value) > LONGEST_DRAWN:
+            return f"{value[:8]}… ({len(value)} characters)"
+        case list():
+            more = [f"… ({len(value)} in all)"] if len(value) > _MOST_SHOWN else []
+            return [*map(_shortened, value[:_MOST_SHOWN]), *more]
+        case dict():
+            return {name: _shortened(each) for name, each in value.items()}
+        case _:
+            return value
 
 
-def closed(schema: Any) -> Any:
-    """Of a request: only what is declared, or every new optional field of the other side would be a refusal."""
-    if isinstance(schema, list):
-        return [closed(each) for each in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    shut = {
-        name: {key: closed(each) for key, each in value.items()} if name in _SCHEMAS_BY_NAME else closed(value)
-        for name, value in schema.items()
-    }
-    if "properties" in shut and "additionalProperties" not in shut:
-        shut["unevaluatedProperties" if "allOf" in shut else "additionalProperties"] = False
-    return shut
+def _canonical(schema: Schema) -> Any:
+    return canonicalize(schema, validate_formats=True)
 
 
 def _left_over(outer: Any, inner: Any, instead: Schema) -> Schema:
     """A schema of what only `inner` takes, where the algebra has one."""
     try:
         found: Schema = inner.subtract(outer).to_json_schema()
-    except jsonschema_rs.canonical.CanonicalizationError:
+    except CanonicalizationError:
         return instead
+    return found
+
+
+def _both(one: Schema, other: Schema) -> Schema:
+    """A schema of what both take, or of what the first takes where the algebra has none."""
+    try:
+        found: Schema = _canonical(one).intersect(_canonical(other)).to_json_schema()
+    except CanonicalizationError:
+        return one
     return found
 
 
 def _witness(of: Schema, outer: Schema, inner: Schema, look_seconds: float) -> tuple[Any] | None:
     """A small value that `inner` takes and `outer` does not, checked against both."""
-    if not look_seconds or not _can_be_drawn(of):
-        return None
-    takes, refuses = (jsonschema_rs.validator_for(schema) for schema in (inner, outer))
+    takes, refuses = (jsonschema_rs.validator_for(schema, validate_formats=True) for schema in (inner, outer))
+
+    def shows(value: Any) -> bool:
+        return takes.is_valid(value) and not refuses.is_valid(value)
+
+    found = [value for value in samples(of, _both) if shows(value)]
+    if found:
+        return (min(found, key=lambda value: len(json.dumps(value))),)
+    return _drawn(of, shows, look_seconds) if look_seconds and _can_be_drawn(of) else None
+
+
+def _drawn(of: Schema, shows: Callable[[Any], bool], look_seconds: float) -> tuple[Any] | None:
     until = time.monotonic() + look_seconds
     smallest: list[Any] = []
 
-    def shows(case: Any) -> bool:
+    def shows_it(case: Any) -> bool:
         if time.monotonic() > until:
             raise TimeoutError
-        if not takes.is_valid(case.body) or refuses.is_valid(case.body):
+        if not shows(case.body):
             return False
         smallest[:] = [case.body]  # drawing goes on with smaller ones
         return True
 
     with warnings.catch_warnings(), contextlib.suppress(HypothesisException, TimeoutError):
         warnings.simplefilter("ignore")
-        hypothesis.find(_operation_that_takes(of).as_strategy(), shows, settings=_SETTINGS)
+        hypothesis.find(_operation_that_takes(of).as_strategy(), shows_it, settings=SETTINGS)
     return (smallest[0],) if smallest else None
 
 
@@ -164,7 +160,7 @@ def _can_be_drawn(schema: Any) -> bool:
     if not isinstance(schema, Mapping):
         return True
     sizes = [schema.get(word, 0) for word in ("minLength", "minItems", "minProperties")]
-    return max(sizes) <= _LONGEST_DRAWN and all(map(_can_be_drawn, schema.values()))
+    return max(sizes) <= LONGEST_DRAWN and all(map(_can_be_drawn, schema.values()))
 
 
 def _operation_that_takes(schema: Schema) -> Any:

@@ -99,7 +99,9 @@ def test_a_fixed_path_is_not_taken_for_one_with_a_parameter() -> None:
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        ({"openapi": "3.0.3"}, "write 3.1"),
+        ({"openapi": "3.2.0"}, r"this is OpenAPI '3.2.0'; write 3.0 or 3.1"),
+        ({"info": {}}, "this is OpenAPI None; write 3.0 or 3.1"),
+        ({"swagger": "2.0"}, "this is Swagger 2.0: convert it to OpenAPI 3 first"),
         ({"openapi": "3.1.0", "paths": {"/a": {"get": {"responses": {"200": {"$ref": "#/no"}}}}}}, "points at nothing"),
     ],
 )

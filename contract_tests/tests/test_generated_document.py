@@ -76,8 +76,9 @@ def _answers(document: Json, path: str, method: str = "post") -> Json:
     return found
 
 
-def _move(document: Json, old: str, new: str) -> None:
-    document["paths"][new] = document["paths"].pop(old)
+def _rename_in_path(document: Json) -> None:
+    document["paths"]["/api/tickets/{pk}/triage"] = document["paths"].pop(TRIAGE)
+    document["paths"]["/api/tickets/{pk}/triage"]["post"]["parameters"][0]["name"] = "pk"
 
 
 def _ask_as(document: Json, method: str) -> None:
@@ -101,6 +102,12 @@ def _codes(document: Json) -> list[str]:
     return found
 
 
+def _id(document: Json) -> Json:
+    found: Json = document["paths"][TRIAGE]["post"]["parameters"][0]
+    return found
+
+
+FORM = "application/x-www-form-urlencoded"
 LANGUAGE = {"name": "language", "in": "query", "schema": {"type": "string"}}
 PROBLEM = {"description": "Unprocessable", "content": {"application/json": {"schema": {"type": "object"}}}}
 LIST = {"application/json": {"schema": {"type": "array"}}}
@@ -116,6 +123,9 @@ BREAKS: list[tuple[str, str, str, Edit]] = [
     ("a shorter text", "reply", "request body", lambda d: _body(d, REPLY)["instructions"].update(maxLength=1000)),
     ("a choice is gone", "reply", "request body", lambda d: _body(d, REPLY)["tone"]["enum"].remove("brief")),
     ("another name", "reply", "request body", _rename_tone),
+    ("a field that nobody reads", "reply", "request body /tone", lambda d: _body(d, REPLY).pop("tone")),
+    ("a form", "reply", "request body", lambda d: _request(d, REPLY).update(content={FORM: {"schema": {}}})),
+    ("a path of small numbers", "triage", "path id", lambda d: _id(d).update(schema={"type": "integer", "maximum": 9})),
     ("must have a body", "summary", "request body", lambda d: _request(d, SUMMARY).update(required=True)),
     ("a parameter is ignored", "search", "query limit", lambda d: _parameters(d).remove(_limit(d))),
     ("a parameter is required", "search", "query limit", lambda d: _limit(d).update(required=True)),
@@ -154,13 +164,14 @@ BREAKS: list[tuple[str, str, str, Edit]] = [
     ("operation", "place", "edit"), [each[1:] for each in BREAKS], ids=[each[0] for each in BREAKS]
 )
 def test_a_break_is_named_with_operation_and_place(described: Json, operation: str, place: str, edit: Edit) -> None:
-    """Each is one edit that somebody could make to the service."""
+    """Each is one edit that somebody could make to the service. Where schemas differ, a value shows it."""
     changed = copy.deepcopy(described)
     edit(changed)
 
     found = findings(PROMISE, Promise(changed), "extracted", look_seconds=0)
 
     assert [each for each in found if operation in each.operation and each.place == place], list(map(str, found))
+    assert [str(each) for each in found if each.proof and not each.proof.has_witness] == []
 
 
 ALTERNATIVES = {"anyOf": [{"const": status} for status in ("queued", "running", "done", "failed")]}
@@ -172,7 +183,8 @@ HARMLESS: dict[str, Edit] = {
     "a field more in the answer": lambda d: _fields(d, "SummaryAnswer").update(cost={"type": "number"}),
     "a choice less in the answer": lambda d: _fields(d, "JobAnswer")["status"]["enum"].remove("running"),
     "an optional parameter more": lambda d: _parameters(d).append(LANGUAGE),
-    "another name in the path": lambda d: _move(d, SUMMARY, "/api/tickets/{pk}/summary"),
+    "another name in the path": _rename_in_path,
+    "any text in the path": lambda d: _id(d).update(schema={"type": "string"}),
     "alternatives instead of choices": lambda d: _fields(d, "JobAnswer").update(status=ALTERNATIVES),
 }
 
