@@ -1,0 +1,53 @@
+"""How a command ends: with findings in some form, or with a sentence about what cannot be used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from contract_tests.contractkit.consumers import NeedsError
+from contract_tests.contractkit.deviations import DeviationsError
+from contract_tests.contractkit.document import PromiseError
+from contract_tests.contractkit.examples import ExamplesError
+from contract_tests.contractkit.learn import TrafficError
+from contract_tests.contractkit.messages import FORMATS, Finding
+from contract_tests.contractkit.targets import TargetError
+
+FOUND, UNUSABLE = 1, 2
+DEFAULT_REPORT = Path("contract-report.json")
+
+Below = Annotated[str, typer.Option("--path", help="Only what begins with this, such as /api/.")]
+Format = Annotated[str, typer.Option("--format", help="text, lines, json, junit or github.")]
+ReportFile = Annotated[Path, typer.Option("--report", help="Where the findings go, for accept and report.")]
+
+
+@contextmanager
+def problems_said() -> Iterator[None]:
+    """What cannot be used ends the command, in a sentence."""
+    try:
+        yield
+    except (
+        PromiseError, TargetError, TrafficError, NeedsError, DeviationsError, ExamplesError, ValueError, OSError,
+    ) as problem:  # fmt: skip
+        stop(problem)
+
+
+def stop(problem: object) -> NoReturn:
+    print(problem, file=sys.stderr)
+    raise typer.Exit(UNUSABLE) from None
+
+
+def show(found: Sequence[Finding], output: str) -> None:
+    if output not in FORMATS:
+        raise ValueError(f"{output} is no format; there are {', '.join(FORMATS)}")
+    if told := FORMATS[output](found):
+        print(told, flush=True)  # before what is said to stderr
+
+
+def end(found: Sequence[object]) -> NoReturn:
+    raise typer.Exit(FOUND if found else 0)

@@ -1,0 +1,70 @@
+"""`learn` and `record`: a promise that is proposed from recorded traffic, and how it is recorded."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from contract_tests.contractkit.document import Promise, load
+from contract_tests.contractkit.learn import Recorded, propose, read_har
+from contract_tests.contractkit.recording import recorder
+from contract_tests.contractkit.traffic import broken_in, unmet_in
+
+from .ending import Below, end, problems_said, show
+
+
+def learn(
+    har: Annotated[Path, typer.Argument(help="An HTTP Archive: from a browser, a proxy, or `record`.")],
+    out: Annotated[Path | None, typer.Option(help="Where the proposal goes; else it is printed.")] = None,
+    title: Annotated[str, typer.Option(help="Of the document.")] = "Learned",
+    path: Below = "/",
+    against: Annotated[Path | None, typer.Option(help="A promise: say in what the traffic breaks it.")] = None,
+) -> None:
+    """Propose a promise from recorded traffic, without a value of anybody's in it."""
+    with problems_said():
+        recorded = [each for each in read_har(har.read_text("utf-8")) if each.path.startswith(path)]
+        proposed = propose(recorded, title)
+        told = yaml.safe_dump(proposed, sort_keys=False, allow_unicode=True, width=120)
+        if out is None:
+            print(told, end="")
+        else:
+            out.write_text(told, "utf-8")
+            print(f"{len(proposed['paths'])} paths from {len(recorded)} requests, in {out}. Review it.", flush=True)
+        promise = load(against) if against else None
+        wrong = broken_in(recorded, promise, proposed) if promise else []
+        if promise:
+            show(wrong, "lines")
+            print(_unmet(recorded, promise), file=sys.stderr)
+    end(wrong)
+
+
+def record(
+    to: Annotated[str, typer.Option(help="Who answers.")],
+    har: Annotated[Path, typer.Option(help="Where the traffic is written, at the end.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to call instead; 0: a free one.")] = 0,
+    path: Below = "/",
+) -> None:
+    """Pass traffic on and write it down, until Ctrl-C or SIGTERM. Bodies are kept, values of headers mostly not."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    with problems_said(), recorder(to, har, port, path) as (url, count):
+        print(f"Call {url} instead of {to}. Ctrl-C ends it, and writes {har}.", flush=True)
+        stopped.wait()
+    print(f"{count()} exchanges in {har}.")
+
+
+def _unmet(recorded: Sequence[Recorded], promise: Promise) -> str:
+    uncalled, unseen = unmet_in(recorded, promise)
+    lines = [f"Promised, and not called: {', '.join(uncalled)}"] if uncalled else []
+    if unseen:
+        told = "; ".join(f"{name} {', '.join(statuses)}" for name, statuses in unseen.items())
+        lines.append(f"Promised, and not answered: {told}")
+    return "\n".join(lines)
