@@ -18,6 +18,8 @@ from .database import Database
 from .errors import Failed, ProviderError
 from .identity import Caller
 
+_INSERT = insert(tables.call)  # built once: to put a statement together takes longer than to have it done
+
 logger = logging.getLogger(__name__)
 
 
@@ -53,7 +55,7 @@ class Call:
 @asynccontextmanager
 async def audited(database: Database, call: Call) -> AsyncIterator[None]:
     """Whatever happens inside, one row says how it went."""
-    with database.writer.promised(tables.call):
+    with database.promised(tables.call):
         outcome = "aborted"  # cancelled, or closed before its end: the caller left
         try:
             yield
@@ -83,7 +85,6 @@ async def _finished(writing: Coroutine[Any, Any, None]) -> None:
 async def _written(database: Database, row: dict[str, Any]) -> None:
     """An answer that is paid for is not thrown away because its audit row finds no place; the log keeps that."""
     try:
-        async with database.writer.begin() as connection:
-            await connection.execute(insert(tables.call), row)
+        await database.write(lambda connection: connection.execute(_INSERT, row))
     except (SQLAlchemyError, OSError):
         logger.exception("An audit row could not be stored: %s.", row)

@@ -81,8 +81,8 @@ class Conversations:
             if self._are_ready:
                 return
             try:
-                if not await is_up_to_date(self._database.reader):
-                    await migrate(self._database.writer.engine)
+                if not await is_up_to_date(self._database):
+                    await migrate(self._database)
             except (SQLAlchemyError, OSError) as error:
                 logger.warning("The service's own tables cannot be made: %s", getattr(error, "orig", None) or error)
                 raise NotReady(
@@ -102,9 +102,8 @@ class Conversations:
             conversation_table.c.organisation_id == conversation.organisation_id,
             conversation_table.c.user_id == conversation.user_id,
         )
-        async with self._database.reader.connect() as connection:
-            if await connection.scalar(query) is None:
-                raise NotFound
+        if await self._database.read(lambda connection: connection.scalar(query)) is None:
+            raise NotFound
         return conversation
 
     async def latest(self, conversation: Conversation, most: int) -> list[Message]:
@@ -120,8 +119,7 @@ class Conversations:
             .order_by(columns.id.desc())
             .limit(most)
         )
-        async with self._database.reader.connect() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [Message(*row) for row in reversed(rows)]
 
     async def add_question(self, conversation: Conversation, text: str) -> int:
@@ -143,8 +141,8 @@ class Conversations:
         return await self._inserted(message_table, row)
 
     async def _inserted(self, table: Table, row: Mapping[str, Any]) -> int:
-        async with self._database.writer.begin() as connection:
-            return int((await connection.execute(insert(table).values(row).returning(table.c.id))).scalar_one())
+        statement = insert(table).values(row).returning(table.c.id)
+        return await self._database.write(lambda connection: int(connection.execute(statement).scalar_one()))
 
 
 def turns(messages: Sequence[Message]) -> list[tuple[str, str]]:

@@ -1,41 +1,121 @@
-"""The monolith's database: one engine that the database itself keeps from writing, and one that inserts."""
+"""The monolith's database: one engine that the database itself keeps from writing, and one that inserts.
 
-from collections.abc import AsyncIterator, Iterator
+What is to be read or written there is a function of a SQLAlchemy connection: all of a visit, which has the connection
+to itself, is short, and waits for nothing else.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import Table, UpdateBase, event, text
+from sqlalchemy import Connection, Engine, Table, UpdateBase, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from .errors import NotReady
 from .settings import Settings
 from .shadow import Writes
 
+Result = TypeVar("Result")
+Visit = Callable[[Connection], Result]
+
+
+class Connections(Protocol):
+    """One engine. Whoever cannot have a connection in time gets a TimeoutError, the builtin or SQLAlchemy's."""
+
+    dialect: str
+
+    async def lent(self, visit: Visit[Result]) -> Result:
+        """The visit's result; it had one of the connections for as long as it took."""
+
+    async def close(self) -> None: ...
+
+
+class InThreads:
+    """SQLite. The whole visit is one trip to a thread: the trip costs more than what a statement does there."""
+
+    dialect = "sqlite"
+
+    def __init__(
+        self,
+        engine: Engine,
+        connections: int,
+        longest_wait_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(connections, "database")
+        self._longest_wait_seconds = longest_wait_seconds
+        self._clock = clock
+
+    async def lent(self, visit: Visit[Result]) -> Result:
+        latest_start = self._clock() + self._longest_wait_seconds
+
+        def whole_visit() -> Result:
+            if self._clock() > latest_start:
+                raise TimeoutError("No connection to the database became free in time.")
+            with self._engine.connect() as connection:
+                return visit(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, whole_visit)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+        self._engine.dispose()
+
+
+class InTheLoop:
+    """PostgreSQL: while a statement is answered the event loop does something else."""
+
+    dialect = "postgresql"
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def lent(self, visit: Visit[Result]) -> Result:
+        async with self._engine.connect() as connection:
+            return await connection.run_sync(visit)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
 
 @dataclass(frozen=True)
-class Writer:
-    """Inserts. With `shadow_writes` nothing is kept: each transaction is rolled back, and counted by table."""
+class Database:
+    """Borrow a connection for a short visit and give it back before anything slow happens.
 
-    engine: AsyncEngine
+    With `shadow_writes` nothing is kept: each transaction is rolled back, and counted by table.
+    """
+
+    reader: Connections
+    writer: Connections
     shadow_writes: Writes | None = None
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in a transaction, which ends with the block."""
+    @property
+    def dialect(self) -> str:
+        return self.reader.dialect
+
+    def shadow(self, writes: Writes) -> "Database":
+        """The same database, in which nothing is kept and `writes` tells what would have been."""
+        return replace(self, shadow_writes=writes)
+
+    async def read(self, visit: Visit[Result]) -> Result:
+        return await self.reader.lent(visit)
+
+    async def write(self, visit: Visit[Result]) -> Result:
+        """In one transaction, which ends with the visit."""
         if self.shadow_writes is None:
-            async with self.engine.begin() as connection:
-                yield connection
-            return
+            return await self.writer.lent(lambda connection: _kept(connection, visit))
         written = Writes()
-        async with self.engine.connect() as connection, connection.begin() as transaction:
-            event.listen(connection.sync_connection, "after_execute", _counting(written))
-            yield connection
-            await transaction.rollback()
+        result = await self.writer.lent(lambda connection: _rolled_back(connection, visit, written))
         self.shadow_writes.update(written)
+        return result
 
     @contextmanager
     def promised(self, table: Table) -> Iterator[None]:
@@ -52,22 +132,9 @@ class Writer:
             if self.shadow_writes is not None:
                 self.shadow_writes.subtract(promise)
 
-
-@dataclass(frozen=True)
-class Database:
-    """Borrow a connection for a short visit and give it back before anything slow happens."""
-
-    reader: AsyncEngine
-    writer: Writer
-
-    def shadow(self, writes: Writes) -> "Database":
-        """The same database, in which nothing is kept and `writes` tells what would have been."""
-        return replace(self, writer=Writer(self.writer.engine, writes))
-
     async def check(self) -> None:
         try:
-            async with self.reader.connect() as connection:
-                await connection.execute(text("SELECT 1 FROM tickets_ticket LIMIT 1"))
+            await self.read(lambda connection: connection.execute(text("SELECT 1 FROM tickets_ticket LIMIT 1")).all())
         except (SQLAlchemyError, OSError) as error:
             reason = str(getattr(error, "orig", None) or error) or type(error).__name__
             raise NotReady(f"The database cannot be read: {reason.splitlines()[0]}.") from error
@@ -75,13 +142,26 @@ class Database:
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """Both engines for the life of the process; no connection is made before the first query."""
-    database = Database(_engine(settings, read_only=True), Writer(_engine(settings, read_only=False)))
+    """Both engines for the life of the process; no connection is made before the first visit."""
+    database = Database(_connections(settings, read_only=True), _connections(settings, read_only=False))
     try:
         yield database
     finally:
-        await database.reader.dispose()
-        await database.writer.engine.dispose()
+        await database.reader.close()
+        await database.writer.close()
+
+
+def _kept(connection: Connection, visit: Visit[Result]) -> Result:
+    with connection.begin():
+        return visit(connection)
+
+
+def _rolled_back(connection: Connection, visit: Visit[Result], written: Writes) -> Result:
+    with connection.begin() as transaction:
+        event.listen(connection, "after_execute", _counting(written))
+        result = visit(connection)
+        transaction.rollback()
+    return result
 
 
 def _counting(written: Writes) -> Any:
@@ -92,37 +172,32 @@ def _counting(written: Writes) -> Any:
     return after_execute
 
 
-def _engine(settings: Settings, *, read_only: bool) -> AsyncEngine:
+# Reading needs no transaction around it, and no rollback after it: each is a trip to the database.
+_READ_ONLY: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+
+
+def _connections(settings: Settings, *, read_only: bool) -> Connections:
     url = make_url(settings.database_url)
-    sqlite = url.get_backend_name() == "sqlite"
-    url = _sqlite(url, read_only) if sqlite else _postgresql(url)
-    engine = create_async_engine(
-        url,
-        connect_args=_sqlite_arguments(settings) if sqlite else _postgresql_arguments(settings, read_only),
+    limits: dict[str, Any] = {"max_overflow": 0, "pool_timeout": settings.database_busy_seconds}
+    if url.get_backend_name() == "sqlite":
         # SQLite has one writer at a time: connections that wait for each other there would only sleep and retry.
-        pool_size=1 if sqlite and not read_only else settings.database_connections,
-        max_overflow=0,
-        pool_timeout=settings.database_busy_seconds,
-        pool_pre_ping=not sqlite,
-        # Reading needs no transaction around it, and no rollback after it: each is a trip to the database.
-        **({"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None} if read_only else {}),
-    )
-    if sqlite:
-        event.listen(engine.sync_engine, "connect", _as_django_connects)
-    return engine
+        size = settings.database_connections if read_only else 1
+        options = {"connect_args": {"timeout": settings.database_busy_seconds}, **(_READ_ONLY if read_only else {})}
+        engine = create_engine(_sqlite(url, read_only), pool_size=size, **limits, **options)
+        event.listen(engine, "connect", _as_django_connects)
+        return InThreads(engine, size, settings.database_busy_seconds)
+    options = {"connect_args": _postgresql_arguments(settings, read_only), **(_READ_ONLY if read_only else {})}
+    size = settings.database_connections
+    return InTheLoop(create_async_engine(_postgresql(url), pool_size=size, pool_pre_ping=True, **limits, **options))
 
 
 def _sqlite(url: URL, read_only: bool) -> URL:
     """A file that is missing stays missing: only Django creates it."""
     return URL.create(
-        "sqlite+aiosqlite",
+        "sqlite",
         database=f"file:{quote(url.database or '')}",
         query={"mode": "ro" if read_only else "rw", "uri": "true"},
     )
-
-
-def _sqlite_arguments(settings: Settings) -> dict[str, Any]:
-    return {"timeout": settings.database_busy_seconds}
 
 
 def _postgresql(url: URL) -> URL:

@@ -25,6 +25,8 @@ SUMMARY_TOKENS_PER_WORD = 2
 REPLY_TEMPERATURE = 0.7
 REPLY_TOKENS = 600
 
+_STORE_SUMMARY = insert(tables.summary).returning(tables.summary.c.id)
+
 router = APIRouter(default_response_class=JsonAnswer)
 
 
@@ -104,9 +106,7 @@ async def _stored(database: Database, caller: Caller, ticket: Ticket, completion
         "created_at": datetime.now(UTC),
         **asdict(completion.finish.usage),
     }
-    async with database.writer.begin() as connection:
-        statement = insert(tables.summary).values(row).returning(tables.summary.c.id)
-        summary_id = (await connection.execute(statement)).scalar_one()
+    summary_id = await database.write(lambda connection: connection.execute(_STORE_SUMMARY, row).scalar_one())
     return SummaryAnswer(
         id=summary_id,
         ticket=ticket.id,

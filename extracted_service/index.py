@@ -39,7 +39,7 @@ class Hit:
 
 async def nearest(database: Database, organisation_id: int, embedding: Sequence[float], limit: int) -> list[Hit]:
     """The best hits first, one per published article; equal scores in the order of the slugs."""
-    find = _by_postgresql if database.reader.dialect.name == "postgresql" else _by_python
+    find = _by_postgresql if database.dialect == "postgresql" else _by_python
     return await find(database, organisation_id, embedding, limit)
 
 
@@ -62,8 +62,7 @@ LIMIT :limit
 
 async def _by_postgresql(database: Database, organisation_id: int, embedding: Sequence[float], limit: int) -> list[Hit]:
     asked = {"embedding": Vector(list(embedding)).to_text(), "organisation": organisation_id, "limit": limit}
-    async with database.reader.connect() as connection:
-        found = (await connection.execute(NEAREST, asked)).all()
+    found = await database.read(lambda connection: connection.execute(NEAREST, asked).all())
     return [Hit(slug, title, passage, float(score)) for slug, title, passage, score in found]
 
 
@@ -75,8 +74,7 @@ async def _by_python(database: Database, organisation_id: int, embedding: Sequen
         .where(article.c.organisation_id == organisation_id, article.c.published)
         .order_by(passage.c.article_id, passage.c.position)
     )
-    async with database.reader.connect() as connection:
-        passages = (await connection.execute(query)).all()
+    passages = await database.read(lambda connection: connection.execute(query).all())
     # In a thread: some milliseconds of arithmetic would stop every stream of the process.
     return await asyncio.to_thread(_best, passages, embedding, limit)
 

@@ -41,8 +41,8 @@ async def queue(database: Database, caller: Caller) -> Job:
         error="",
         created_at=now,
     )
-    async with database.writer.begin() as connection:
-        job_id = (await connection.execute(statement.returning(tables.job.c.id))).scalar_one()
+    returning = statement.returning(tables.job.c.id)
+    job_id = await database.write(lambda connection: connection.execute(returning).scalar_one())
     return Job(job_id, "queued", now, None, 0, total, "")
 
 
@@ -54,8 +54,7 @@ async def job_of(database: Database, job_id: int, organisation_id: int) -> Job:
     query = select(job.id, job.status, job.created_at, job.finished_at, job.done, job.total, job.error).where(
         job.id == job_id, job.organisation_id == organisation_id
     )
-    async with database.reader.connect() as connection:
-        found = (await connection.execute(query)).one_or_none()
+    found = await database.read(lambda connection: connection.execute(query).one_or_none())
     if found is None:
         raise NotFound
     return Job(*found)
@@ -68,5 +67,4 @@ async def _published_articles(database: Database, organisation_id: int) -> int:
         .select_from(article)
         .where(article.c.organisation_id == organisation_id, article.c.published)
     )
-    async with database.reader.connect() as connection:
-        return (await connection.execute(query)).scalar_one()
+    return await database.read(lambda connection: connection.execute(query).scalar_one())

@@ -90,7 +90,7 @@ async def _found(kind: str, service: Service, caller: Caller, query: str, limit:
     async with audited(service.database, call):
         embeddings = await service.provider.embed([query], until)
         call.ended(embeddings)
-    searched = {"db.system.name": service.database.reader.dialect.name, "db.collection.name": tables.passage.name}
+    searched = {"db.system.name": service.database.dialect, "db.collection.name": tables.passage.name}
     with service.telemetry.span("search knowledge_passage", searched) as span:
         hits = await nearest(service.database, caller.organisation, embeddings.vectors[0], limit)
         span.set_attribute("db.response.returned_rows", len(hits))

@@ -13,11 +13,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from .database import open_database
+from .database import Database, open_database
 from .errors import SettingsError
 from .settings import Settings, read_settings
 
@@ -65,41 +64,46 @@ GRANTS = (
 ROLE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
-async def migrate(engine: AsyncEngine) -> int:
+async def migrate(database: Database) -> int:
     """Take the steps that are left; how many there were."""
-    words = WORDS[engine.dialect.name]
-    async with engine.begin() as connection:
-        await connection.execute(text(ALONE[engine.dialect.name]))
-        if not await _is_there(connection):
-            columns = "step integer NOT NULL PRIMARY KEY, taken_at {moment} NOT NULL".format(**words)
-            await connection.execute(text(f"CREATE TABLE service_migration ({columns})"))
-        taken = await _taken(connection)
-        for number, step in enumerate(STEPS[taken:], start=taken + 1):
-            for statement in step:
-                await connection.execute(text(statement.format(**words)))
-            await connection.execute(text(f"INSERT INTO service_migration VALUES ({number}, '{datetime.now(UTC)}')"))  # noqa: S608
+    return await database.write(_steps_taken)
+
+
+async def is_up_to_date(database: Database) -> bool:
+    """Needs no right but to read."""
+    return await database.read(lambda connection: _is_there(connection) and _taken(connection) >= len(STEPS))
+
+
+async def grant(database: Database, role: str) -> None:
+    """What the service needs at work; nothing is changed or deleted there."""
+
+    def grants(connection: Connection) -> None:
+        for statement in GRANTS:
+            connection.execute(text(statement.format(role=role)))
+
+    await database.write(grants)
+
+
+def _steps_taken(connection: Connection) -> int:
+    words = WORDS[connection.dialect.name]
+    connection.execute(text(ALONE[connection.dialect.name]))
+    if not _is_there(connection):
+        columns = "step integer NOT NULL PRIMARY KEY, taken_at {moment} NOT NULL".format(**words)
+        connection.execute(text(f"CREATE TABLE service_migration ({columns})"))
+    taken = _taken(connection)
+    for number, step in enumerate(STEPS[taken:], start=taken + 1):
+        for statement in step:
+            connection.execute(text(statement.format(**words)))
+        connection.execute(text(f"INSERT INTO service_migration VALUES ({number}, '{datetime.now(UTC)}')"))  # noqa: S608
     return max(len(STEPS) - taken, 0)
 
 
-async def is_up_to_date(engine: AsyncEngine) -> bool:
-    """Needs no right but to read."""
-    async with engine.connect() as connection:
-        return await _is_there(connection) and await _taken(connection) >= len(STEPS)
+def _is_there(connection: Connection) -> bool:
+    return inspect(connection).has_table("service_migration")
 
 
-async def grant(engine: AsyncEngine, role: str) -> None:
-    """What the service needs at work; nothing is changed or deleted there."""
-    async with engine.begin() as connection:
-        for statement in GRANTS:
-            await connection.execute(text(statement.format(role=role)))
-
-
-async def _is_there(connection: AsyncConnection) -> bool:
-    return await connection.run_sync(lambda sync: inspect(sync).has_table("service_migration"))
-
-
-async def _taken(connection: AsyncConnection) -> int:
-    return int(await connection.scalar(text("SELECT max(step) FROM service_migration")) or 0)
+def _taken(connection: Connection) -> int:
+    return int(connection.scalar(text("SELECT max(step) FROM service_migration")) or 0)
 
 
 def main() -> None:
@@ -119,12 +123,11 @@ def main() -> None:
 
 async def _run(settings: Settings, role: str | None) -> str:
     async with open_database(settings) as database:
-        engine = database.writer.engine
-        if role is not None and (engine.dialect.name != "postgresql" or not ROLE.fullmatch(role)):
+        if role is not None and (database.dialect != "postgresql" or not ROLE.fullmatch(role)):
             raise SettingsError(f"--role {role!r}: only PostgreSQL has roles, named in small letters, digits and _.")
-        taken = await migrate(engine)
+        taken = await migrate(database)
         if role is not None:
-            await grant(engine, role)
+            await grant(database, role)
     said = f"{taken} steps taken." if taken else "Up to date."
     return f"{said}\n" if role is None else f"{said} {role} may use the tables.\n"
 

@@ -50,9 +50,8 @@ async def ticket_of(database: Database, ticket_id: int, organisation_id: int) ->
     """NotFound, too, if the ticket is another organisation's."""
     if ticket_id > LARGEST_ID:
         raise NotFound
-    async with database.reader.connect() as connection:
-        sought = {"ticket": ticket_id, "organisation": organisation_id}
-        rows = (await connection.execute(_CONVERSATION, sought)).all()
+    sought = {"ticket": ticket_id, "organisation": organisation_id}
+    rows = await database.read(lambda connection: connection.execute(_CONVERSATION, sought).all())
     if not rows:
         raise NotFound
     ticket = rows[0]
@@ -72,16 +71,14 @@ async def ticket_of(database: Database, ticket_id: int, organisation_id: int) ->
 
 
 async def user_name(database: Database, user_id: int) -> str:
-    async with database.reader.connect() as connection:
-        user = (await connection.execute(_USER, {"id": user_id})).one_or_none()
+    user = await database.read(lambda connection: connection.execute(_USER, {"id": user_id}).one_or_none())
     if user is None:
         raise NotFound
     return _name(user)
 
 
 async def organisation_name(database: Database, organisation_id: int) -> str:
-    async with database.reader.connect() as connection:
-        name = (await connection.execute(_ORGANISATION_NAME, {"id": organisation_id})).scalar_one_or_none()
+    name = await database.read(lambda connection: connection.scalar(_ORGANISATION_NAME, {"id": organisation_id}))
     if name is None:
         raise NotFound
     return str(name)

@@ -86,7 +86,8 @@ def fake_provider() -> Iterator[FakeProvider]:
 
 
 def answer(status: str, body: bytes, *headers: str) -> bytes:
-    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    # As this provider will hang up, it says so: a second call of the same request must not try this connection again.
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""]
     return "\r\n".join(head).encode() + body
 
 

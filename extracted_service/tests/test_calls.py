@@ -1,8 +1,8 @@
 """A provider call leaves its audit row however it ends, and however often whoever waited for it leaves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -21,19 +21,17 @@ class SlowDatabase:
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
         self.is_asked, self.may_go_on = asyncio.Event(), asyncio.Event()
-        self.writer = self
 
     @contextmanager
     def promised(self, _table: object) -> Iterator[None]:
         yield
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator["SlowDatabase"]:
+    async def write(self, visit: Callable[[Any], None]) -> None:
         self.is_asked.set()
         await self.may_go_on.wait()
-        yield self
+        visit(self)
 
-    async def execute(self, _statement: object, row: dict[str, Any]) -> None:
+    def execute(self, _statement: object, row: dict[str, Any]) -> None:
         self.rows.append(row)
 
 

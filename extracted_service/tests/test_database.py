@@ -1,18 +1,17 @@
 """The monolith's database: read-only where it is only read, and in Django's own format where it is written."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
-import anyio
-import anyio.to_thread
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, NullPool, create_engine, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from extracted_service import tables
-from extracted_service.database import Database, open_database
+from extracted_service.database import Database, InThreads, open_database
 from extracted_service.errors import NotFound, NotReady
 from extracted_service.settings import Settings
 from extracted_service.tickets import ticket_of, user_name
@@ -39,22 +38,15 @@ async def stored(database: Database, at: datetime) -> int:
         "completion_tokens": 1,
         "created_at": at,
     }
-    async with database.writer.begin() as connection:
-        result = await connection.execute(insert(tables.summary).values(row).returning(tables.summary.c.id))
-        return int(result.scalar_one())
-
-
-async def connections_are_gone() -> None:
-    """aiosqlite ends the thread of a connection that failed a moment later, and wants the event loop for it."""
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            await anyio.to_thread.run_sync(thread.join, 5)
+    statement = insert(tables.summary).values(row).returning(tables.summary.c.id)
+    return await database.write(lambda connection: int(connection.execute(statement).scalar_one()))
 
 
 async def test_the_reader_cannot_write(database: Database) -> None:
     with pytest.raises(OperationalError, match="readonly database"):
-        async with database.reader.begin() as connection:
-            await connection.execute(text("UPDATE tickets_ticket SET subject = 'changed'"))
+        await database.read(
+            lambda connection: connection.execute(text("UPDATE tickets_ticket SET subject = 'changed'"))
+        )
 
 
 async def test_a_missing_database_is_not_created(tmp_path: Path, jwks_file: Path) -> None:
@@ -66,7 +58,6 @@ async def test_a_missing_database_is_not_created(tmp_path: Path, jwks_file: Path
         with pytest.raises(OperationalError):
             await stored(database, AT)
 
-    await connections_are_gone()
     assert not file.exists()
 
 
@@ -103,9 +94,9 @@ async def test_a_relative_path_starts_at_the_current_directory(
 async def test_a_datetime_is_written_as_django_writes_it(database: Database, at: datetime, written: str) -> None:
     row = await stored(database, at)
 
-    async with database.reader.connect() as connection:
-        raw = (await connection.execute(text("SELECT created_at FROM assistant_summary"))).scalar_one()
-        read = (await connection.execute(select(tables.summary).where(tables.summary.c.id == row))).one()
+    raw = await database.read(lambda connection: connection.scalar(text("SELECT created_at FROM assistant_summary")))
+    kept = select(tables.summary).where(tables.summary.c.id == row)
+    read = await database.read(lambda connection: connection.execute(kept).one())
     assert raw == written
     assert read.created_at == at
     assert read.created_at.tzinfo is UTC
@@ -113,13 +104,48 @@ async def test_a_datetime_is_written_as_django_writes_it(database: Database, at:
 
 async def test_the_writer_keeps_foreign_keys(database: Database) -> None:
     with pytest.raises(IntegrityError):
-        async with database.writer.begin() as connection:
-            await connection.execute(
+        await database.write(
+            lambda connection: connection.execute(
                 text(
                     "INSERT INTO tickets_comment (body, internal, created_at, ticket_id)"
                     " VALUES ('', 0, '2026-01-05 09:30:12', 999)"
                 )
             )
+        )
+
+
+async def test_a_visit_that_cannot_begin_in_time_is_given_up_and_the_loop_never_waits() -> None:
+    now, has_begun, may_end = [0.0], threading.Event(), threading.Event()
+
+    def long_visit(_connection: Connection) -> bool:
+        has_begun.set()
+        return may_end.wait(5)
+
+    connections = InThreads(create_engine("sqlite://", poolclass=NullPool), 1, 20, lambda: now[0])
+    long = asyncio.create_task(connections.lent(long_visit))
+    late = asyncio.create_task(connections.lent(lambda _connection: True))
+    assert await asyncio.to_thread(has_begun.wait, 5)
+
+    now[0] = 21.0
+    may_end.set()
+
+    assert await long
+    with pytest.raises(TimeoutError, match="No connection to the database became free"):
+        await late
+    assert await connections.lent(lambda _connection: True)
+    await connections.close()
+
+
+async def test_what_fails_within_a_write_leaves_nothing_behind(database: Database) -> None:
+    def half(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO accounts_organisation VALUES (9, 'Nine', 'nine', '2026-01-05')"))
+        raise KeyError("half-way")
+
+    with pytest.raises(KeyError):
+        await database.write(half)
+
+    names = text("SELECT count(*) FROM accounts_organisation WHERE id = 9")
+    assert await database.read(lambda connection: connection.scalar(names)) == 0
 
 
 async def test_a_ticket_is_read_with_its_whole_conversation(database: Database) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -90,25 +91,24 @@ def opened(database_url: str) -> Any:
 
 
 async def columns_of(database: Database, table: str) -> set[str]:
-    async with database.reader.connect() as connection:
-        found = await connection.run_sync(lambda sync: inspect(sync).get_columns(table))
+    found = await database.read(lambda connection: inspect(connection).get_columns(table))
     return {column["name"] for column in found}
 
 
 async def test_the_tables_are_those_that_conversations_need(database_url: str) -> None:
     async with opened(database_url) as database:
-        assert not await is_up_to_date(database.reader)
+        assert not await is_up_to_date(database)
 
-        assert await migrate(database.writer.engine) == len(STEPS)
+        assert await migrate(database) == len(STEPS)
 
-        assert await is_up_to_date(database.reader)
+        assert await is_up_to_date(database)
         for table in (conversations.conversation_table, conversations.message_table):
             assert await columns_of(database, table.name) == {column.name for column in table.columns}
 
 
 async def test_several_that_start_at_once_make_them_once(database_url: str) -> None:
     async with opened(database_url) as one, opened(database_url) as other, opened(database_url) as third:
-        taken = await asyncio.gather(*(migrate(database.writer.engine) for database in (one, other, third)))
+        taken = await asyncio.gather(*(migrate(database) for database in (one, other, third)))
 
     assert sorted(taken) == [0, 0, len(STEPS)]
 
@@ -118,10 +118,10 @@ async def test_a_step_that_fails_leaves_nothing_behind(database_url: str, monkey
         with monkeypatch.context() as broken:
             broken.setattr("extracted_service.migrate.STEPS", (*STEPS, ("CREATE TABLE service_other (id int)", "oops")))
             with pytest.raises(DBAPIError):
-                await migrate(database.writer.engine)
+                await migrate(database)
 
-        assert not await is_up_to_date(database.reader)
-        assert await migrate(database.writer.engine) == len(STEPS)
+        assert not await is_up_to_date(database)
+        assert await migrate(database) == len(STEPS)
 
 
 def test_the_command_says_what_it_did(database_url: str) -> None:
@@ -159,7 +159,6 @@ async def test_the_role_reads_and_inserts_and_keeps_that_when_the_monolith_grant
         assert client.rest()[-1]["type"] == "done"
 
     async with opened(role_url) as database:
-        for statement in ("DELETE FROM service_message", "UPDATE service_message SET user_id = 4"):
+        for statement in map(text, ("DELETE FROM service_message", "UPDATE service_message SET user_id = 4")):
             with pytest.raises(DBAPIError, match="permission denied"):
-                async with database.writer.begin() as connection:
-                    await connection.execute(text(statement))
+                await database.write(methodcaller("execute", statement))

@@ -104,8 +104,9 @@ async def database(role_url: str, jwks_file: Path) -> AsyncIterator[Database]:
 
 async def test_the_reader_cannot_write(database: Database) -> None:
     with pytest.raises(DBAPIError, match="read-only transaction"):
-        async with database.reader.begin() as connection:
-            await connection.execute(text("UPDATE tickets_ticket SET subject = 'changed'"))
+        await database.read(
+            lambda connection: connection.execute(text("UPDATE tickets_ticket SET subject = 'changed'"))
+        )
 
 
 async def test_a_datetime_is_the_same_moment_wherever_it_was_said(database: Database) -> None:
@@ -113,13 +114,11 @@ async def test_a_datetime_is_the_same_moment_wherever_it_was_said(database: Data
     row = {"ticket_id": 7, "created_by_id": 3, "text": "Short.", "model": "small", "created_at": at}
     counts = {"prompt_tokens": 1, "completion_tokens": 1}
 
-    async with database.writer.begin() as connection:
-        statement = insert(tables.summary).values({**row, **counts}).returning(tables.summary.c.id)
-        stored = (await connection.execute(statement)).scalar_one()
+    statement = insert(tables.summary).values({**row, **counts}).returning(tables.summary.c.id)
+    stored = await database.write(lambda connection: connection.execute(statement).scalar_one())
 
-    async with database.reader.connect() as connection:
-        query = select(tables.summary.c.created_at).where(tables.summary.c.id == stored)
-        read = (await connection.execute(query)).scalar_one()
+    query = select(tables.summary.c.created_at).where(tables.summary.c.id == stored)
+    read = await database.read(lambda connection: connection.execute(query).scalar_one())
     assert read == at
     assert read.isoformat() == "2026-01-05T09:30:12.123456+00:00"
 
@@ -160,8 +159,7 @@ async def test_a_database_that_is_away_is_not_ready(jwks_file: Path) -> None:
 )
 async def test_the_writer_may_do_no_more_than_insert_what_is_its_own(database: Database, statement: str) -> None:
     with pytest.raises(DBAPIError, match="permission denied"):
-        async with database.writer.begin() as connection:
-            await connection.execute(text(statement))
+        await database.write(lambda connection: connection.execute(text(statement)))
 
 
 def test_a_summary_and_its_audit_row_are_stored(service: Running) -> None:
