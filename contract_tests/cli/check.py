@@ -17,13 +17,22 @@ from contract_tests.contractkit.holding import Report, Terms, finished, hold, ne
 from contract_tests.contractkit.messages import as_json
 from contract_tests.contractkit.targets import Target, TargetError, named
 
-from .ending import end, problems_said, show, stop
+from . import documents
+from .ending import counted, end, problems_said, show, stop
 from .run import Run, with_options
 
 
 @with_options
-def check(run: Run, target: Annotated[str, typer.Argument(help="http://… or NAME=http://…")]) -> None:
-    """Whether whoever answers there keeps the promise, and meets its consumers' needs."""
+def check(
+    run: Run,
+    target: Annotated[
+        str,
+        typer.Argument(help="http://…, or a file: the OpenAPI that a framework generates. Or NAME=either."),
+    ],
+) -> None:
+    """Whether whoever answers there keeps the promise, and meets its consumers' needs; or whether a document does."""
+    if document := documents.document_in(target):
+        documents.held(run, *document)
     _held(run, [target])
 
 
@@ -36,6 +45,8 @@ def diff(
     """Where the sides answer the same requests differently, and which of them breaks the promise."""
     if len(targets) < 2:
         stop("diff needs two addresses; to hold one to the promise: check")
+    if any(map(documents.document_in, targets)):
+        stop("diff puts requests to addresses; to hold a document to the promise: check")
     _held(run, targets, deviations)
 
 
@@ -70,17 +81,13 @@ def _only(terms: Terms, run: Run) -> Terms:
 
 def _summary(terms: Terms, found: Report, targets: Sequence[Target]) -> str:
     names = ", ".join(each.name for each in targets)
-    counts = [_counted(len(each), name) for each, name in (
+    counts = [counted(len(each), name) for each, name in (
         (terms.promise.operations, "operation"), (found.findings, "finding")
     )]  # fmt: skip
-    lines = [f"{_counted(found.requests, 'request')} to {names}; {'; '.join(counts)}"]
+    lines = [f"{counted(found.requests, 'request')} to {names}; {'; '.join(counts)}"]
     if unused := [each.id for each in terms.deviations if each.id not in found.used]:
         lines.append(f"Accepted, and shown by no answer: {', '.join(unused)}")
     if unseen := never_seen(terms, found):
         told = "; ".join(f"{name} {', '.join(statuses)}" for name, statuses in unseen.items())
         lines.append(f"Promised, and never answered: {told}")
     return "\n".join(lines)
-
-
-def _counted(number: int, name: str) -> str:
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"

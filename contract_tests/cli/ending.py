@@ -51,3 +51,7 @@ def show(found: Sequence[Finding], output: str) -> None:
 
 def end(found: Sequence[object]) -> NoReturn:
     raise typer.Exit(FOUND if found else 0)
+
+
+def counted(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"

@@ -132,6 +132,7 @@ def sites() -> Iterator[tuple[str, str]]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home: Path = tmp_path_factory.mktemp("home")
     (home / "openapi.yaml").write_text(yaml.safe_dump(SHELF), "utf-8")
+    (home / "swagger.json").write_text('{"swagger": "2.0"}', "utf-8")
     needs = home / "consumers" / "catalogue" / "needs.yaml"
     needs.parent.mkdir(parents=True)
     needs.write_text(yaml.safe_dump(NEEDS), "utf-8")
@@ -194,6 +195,60 @@ def test_check_holds_one_server_to_the_promise(sites: tuple[str, str], folder: P
     assert kept.returncode == 0, kept.stdout
     assert broken.returncode == 1
     assert "PARITY" not in broken.stdout
+
+
+def test_check_holds_a_document_to_the_promise_and_shows_a_value(folder: Path) -> None:
+    """What drf-spectacular writes is OpenAPI 3.0; nobody is asked anything."""
+    generated = of_version_3_0(SHELF)
+    answer = generated["paths"]["/shelves/{shelf}/books"]["get"]["responses"]["200"]["content"]["application/json"]
+    (folder / "generated.json").write_text(json.dumps(generated), "utf-8")
+    answer["schema"]["properties"]["count"]["nullable"] = True
+    generated["paths"]["/extra"] = {"get": {"responses": {"200": {"description": "x"}}}}
+    (folder / "changed.yaml").write_text(yaml.safe_dump(generated), "utf-8")
+    words = ["--contract", "openapi.yaml", "--consumers", "consumers", "--report", "document.json"]
+
+    kept = run(folder, "check", "generated.json", *words)
+    broken = run(folder, "check", "new=changed.yaml", *words)
+
+    assert (kept.returncode, kept.stdout, kept.stderr) == (0, "", KEPT)
+    assert broken.returncode == 1
+    assert "DOCUMENT  GET /shelves/{shelf}/books: answer 200 body" in broken.stdout
+    assert '    for example  {"books": [], "count": null}' in broken.stdout
+    assert "who notices  catalogue (cannot take the example)" in broken.stdout
+    assert "Described, and promised by nobody: GET /extra" in broken.stderr
+    assert run(folder, "report", "document.json").stdout == broken.stdout
+
+
+KEPT = "1 promised operation held against generated.json; 0 findings\n"
+
+
+def test_a_document_of_which_nothing_was_compared_keeps_no_promise(folder: Path) -> None:
+    words = ["--contract", "openapi.yaml", "--path", "/nowhere", "--report", "none.json"]
+
+    told = run(folder, "check", "openapi.yaml", *words)
+
+    assert told.returncode == 1
+    assert "not one was compared, so nothing was shown" in told.stdout
+
+
+def test_a_promise_may_be_written_in_openapi_3_0(sites: tuple[str, str], folder: Path) -> None:
+    (folder / "older.yaml").write_text(yaml.safe_dump(of_version_3_0(SHELF)), "utf-8")
+    words = ["--contract", "older.yaml", "--each", "8", "--report", "older.json"]
+
+    kept = run(folder, "check", sites[0], *words)
+    told = run(folder, "diff", *both(sites)[:2], *words)
+
+    assert kept.returncode == 0, kept.stdout
+    assert told.returncode == 1, told.stderr
+    assert "PROMISE  GET /shelves/{shelf}/books: body /count" in told.stdout
+
+
+def of_version_3_0(document: dict[str, Any]) -> dict[str, Any]:
+    """The same promise: the one word of 3.1 in it is a list of examples."""
+    older: dict[str, Any] = json.loads(json.dumps({**document, "openapi": "3.0.3"}))
+    schema = older["paths"]["/shelves/{shelf}/books"]["get"]["parameters"][0]["schema"]
+    [schema["example"]] = schema.pop("examples")
+    return older
 
 
 def test_an_accepted_difference_is_silent_until_it_ends_and_a_third_value_is_not(
@@ -295,7 +350,11 @@ def test_a_run_in_which_nothing_was_exercised_fails(sites: tuple[str, str], fold
         (["check", "http://127.0.0.1:1", "--contract", "openapi.yaml"], "nobody answers there"),
         (["check", "nowhere", "--contract", "openapi.yaml"], '"nowhere" is no address'),
         (["check", "http://127.0.0.1:1", "--contract", "missing.yaml"], "cannot be read"),
+        (["check", "http://127.0.0.1:1", "--contract", "swagger.json"], "this is Swagger 2.0: convert it"),
+        (["check", "swagger.json", "--contract", "openapi.yaml"], "this is Swagger 2.0: convert it"),
+        (["check", "missing.json", "--contract", "openapi.yaml"], "missing.json cannot be read"),
         (["diff", "http://127.0.0.1:1", "--contract", "openapi.yaml"], "diff needs two addresses"),
+        (["diff", "old.json", "new.json", "--contract", "openapi.yaml"], "to hold a document to the promise: check"),
         (["learn", "openapi.yaml"], "this is no HTTP Archive"),
         (["report", "missing.json"], "missing.json"),
     ],
