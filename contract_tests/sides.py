@@ -17,7 +17,6 @@ from contract_tests.faults import until
 from contract_tests.stack import Stack, StackError
 
 START_SECONDS = 20
-SIDES = ("legacy", "router", "extracted")
 
 
 class Sides:

@@ -132,7 +132,7 @@ async def _told(live: Live, trace: Trace, scope: Scope, receive: Receive, send: 
         if answer.attempt is not None:
             answer.attempt.over()
         if answer.recording is not None:
-            answer.recording.end(answer.error, caller_left=trace.caller_left)
+            answer.recording.end(answer.error)
 
 
 class _Answer:

@@ -43,7 +43,6 @@ class Recorded:
     method: str
     path: str
     query: tuple[tuple[str, str], ...]
-    request_type: str
     request_body: bytes
     status: int
     headers: frozenset[str]
@@ -90,7 +89,6 @@ def _recorded(entry: Json) -> Recorded:
         request["method"].upper(),
         url.path or "/",
         tuple(parse_qsl(url.query, keep_blank_values=True)),
-        _media_type(posted.get("mimeType", "")),
         (posted.get("text") or "").encode(),
         int(response["status"]),
         frozenset(header["name"].lower() for header in response.get("headers", [])),

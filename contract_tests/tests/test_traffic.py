@@ -32,7 +32,7 @@ PROMISE = Promise(
     }
 )
 SEEN = Recorded(
-    "GET", "/tickets/7", (), "", b"", 200, frozenset({"content-type", "x-made-at"}), "application/json", b'{"id": 7}'
+    "GET", "/tickets/7", (), b"", 200, frozenset({"content-type", "x-made-at"}), "application/json", b'{"id": 7}'
 )
 
 

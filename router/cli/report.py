@@ -27,7 +27,6 @@ ONE = Annotated[str, typer.Option("--route", help="only this one")]
 AsJson = Annotated[bool, typer.Option("--json", help="everything, for a program")]
 Page = Annotated[Path | None, typer.Option("--html", help="write a page into this file as well")]
 
-SILENT = "copies should be made, and not one was compared yet under these builds and rules"
 DIFFERENCES = 8
 """So many clusters of a route are printed; --json and --html have more."""
 

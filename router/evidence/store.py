@@ -25,7 +25,7 @@ from ..errors import EvidenceError
 from .database import cause_of, file_of, open_engine, prepare
 from .observations import Comparison
 from .retention import forget
-from .writing import HOUR_SECONDS, Move, write_comparison, write_counts, write_move
+from .writing import HOUR_SECONDS, write_comparison, write_counts
 
 QUEUE = 10_000
 """Writes that wait; the next is dropped and counted."""
@@ -90,9 +90,6 @@ class Store:
     def add(self, comparison: Comparison) -> bool:
         """Keep a comparison. False if it was dropped."""
         return self.write(partial(write_comparison, comparison=comparison), comparison.route)
-
-    def add_move(self, move: Move) -> bool:
-        return self.write(partial(write_move, move=move), move.route)
 
     def count(self, route: str, name: str, number: int = 1) -> None:
         """Count something of a route; counts are added up in memory until they are written, and never dropped."""

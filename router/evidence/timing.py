@@ -1,10 +1,8 @@
-"""When an answer came: a side's own time, its first token, the gaps, and whether it was held back."""
+"""When an answer came: a side's own time, its first token, and whether it was held back."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
-from itertools import pairwise
 
 from .event_streams import events
 from .observations import Effect, Observation
@@ -42,20 +40,6 @@ def first_seconds(observation: Observation) -> float | None:
     """Until the first event of a stream, or the first byte of another body. None: nothing came."""
     came = arrivals(observation)
     return came[0] if came else None
-
-
-@dataclass(frozen=True, slots=True)
-class Gaps:
-    """Between the events of a stream, or the pieces of another body."""
-
-    median_seconds: float
-    longest_seconds: float
-
-
-def gaps(observation: Observation) -> Gaps | None:
-    """None: nothing came, or all in one."""
-    between = sorted(later - earlier for earlier, later in pairwise(arrivals(observation)))
-    return Gaps(between[len(between) // 2], between[-1]) if between else None
 
 
 def arrivals(observation: Observation) -> list[float]:

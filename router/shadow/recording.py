@@ -93,7 +93,7 @@ class Recording:
 
         return seen
 
-    def end(self, error: ExchangeError | None, *, caller_left: bool) -> None:
+    def end(self, error: ExchangeError | None) -> None:
         """The exchange is over."""
         if error is not None:
             self._error = type(error).__name__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -54,6 +54,3 @@ def eventually(is_so: Callable[[], bool], what: str) -> None:
 
 def skip_without_sqlalchemy() -> None:
     pytest.importorskip("sqlalchemy", reason="the evidence is tested where SQLAlchemy is installed")
-
-
-Databases = Iterator[str]

@@ -78,7 +78,7 @@ async def test_pieces_count_as_memory_too() -> None:
     send = recording.sees(sent)
     for _ in range(20):
         await send({"type": "http.response.body", "body": b"a", "more_body": True})
-    recording.end(None, caller_left=False)
+    recording.end(None)
 
     assert ended == ["too large"]
     assert room.used == 0

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from ..evidence import reading  # noqa: E402
 from ..evidence.database import open_engine, open_for_reading, prepare, size_of  # noqa: E402
 from ..evidence.observations import Difference, Kind, Verdict  # noqa: E402
 from ..evidence.store import Store  # noqa: E402
-from ..evidence.writing import EXEMPLARS, GROUPS, Move  # noqa: E402
+from ..evidence.writing import EXEMPLARS, GROUPS, Move, write_move  # noqa: E402
 
 PACKAGE = __package__.rpartition(".")[0]
 
@@ -120,8 +121,8 @@ def test_the_journal_keeps_who_moved_what_and_the_evidence_it_rested_on(store: S
     forward = Move(1.0, "search", "maya", "shadow 100 %", "split 10 %", evidence={"comparisons": 400, "mismatches": 0})
     back = Move(2.0, "search", "gate", "split 10 %", "shadow 100 %", "the verdict turned", evidence={})
 
-    store.add_move(forward)
-    store.add_move(back)
+    for move in (forward, back):
+        store.write(partial(write_move, move=move))
     assert store.flush(SECONDS)
 
     assert reading.moves(open_for_reading(url)) == [back, forward]
@@ -132,7 +133,7 @@ def test_what_is_old_is_forgotten_and_the_journal_is_not(url: str) -> None:
     store = Store(kept(url, keep_days=1))
     store.add(comparison(0))
     store.add(comparison(1, at=time.time()))
-    store.add_move(Move(1.0, "search", "maya", "legacy", "shadow"))
+    store.write(partial(write_move, move=Move(1.0, "search", "maya", "legacy", "shadow")))
     assert store.flush(SECONDS)
 
     store._forget_at = 0.0  # its own clock runs in minutes

@@ -19,7 +19,6 @@ GROWTH_BYTES = 100 * 1024 * 1024
 
 # 431 and 414 are the right ones (RFC 6585 §5, RFC 9110 §15.5.15); 400, 413 or a closed connection refuse as well.
 refuses = refused(400, 413, 414, 431, 503)
-refuses_or_serves = either(refuses, every(got(200), asked(1)))
 
 FLOODS = [
     Case("a request line of a megabyte", request(b"GET /CASE/" + b"a" * 1_000_000 + b" HTTP/1.1"), refuses),
