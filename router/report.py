@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import reduce
 from typing import Any
 
 from sqlalchemy import Engine
@@ -11,7 +10,7 @@ from sqlalchemy import Engine
 from .config import COPYING, Config, Route
 from .evidence import reading
 from .evidence.clusters import Cluster, clusters_of
-from .evidence.gates import LIVE, Evidence, RouteVerdict, added, bounds, verdict_of
+from .evidence.gates import Evidence, RouteVerdict, bounds, gathered, verdict_of
 from .evidence.paired import Pairs
 from .evidence.reading import Group
 from .evidence.writing import Move
@@ -62,14 +61,13 @@ def report(config: Config, engine: Engine) -> list[RouteReport]:
 
 def report_of(config: Config, route: Route, engine: Engine) -> RouteReport:
     epoch = epoch_of(config, route)
-    nothing = LIVE if route.shadow.effects == "live" else Evidence()
-    steps = reading.sequence(engine, route.name, epoch)
-    evidence = reduce(lambda so_far, one: added(so_far, one, route.gate), steps, nothing)
+    history = reading.history(engine, route.name, epoch, route.gate)
+    evidence = gathered(history, route.gate, is_live=route.shadow.effects == "live")
     groups = reading.groups(engine, route.name, epoch)[:GROUPS]
-    shown = [comparison for group in groups for comparison in reading.exemplars(engine, group)]
+    shown = reading.exemplars(engine, groups)
     reasons: dict[str, int] = {}
-    for each in reading.latest(engine, route.name):
-        if each.reason and each.epoch == epoch:
+    for each in reading.latest(engine, route.name, epoch=epoch):
+        if each.reason:
             reasons[each.reason] = reasons.get(each.reason, 0) + 1
     return RouteReport(
         route,

@@ -19,10 +19,12 @@ say nothing are counted apart, and block `go` above a share of all: a candidate 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from itertools import product
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -73,10 +75,6 @@ class Evidence:
     last_at: float = 0.0
 
 
-LIVE = Evidence({name: Pairs() if name in PAIRED else Rate() for name in RATES})
-"""Nothing yet, of a route that is copied with real calls."""
-
-
 class Word(StrEnum):
     """What may be said of a route."""
 
@@ -106,58 +104,71 @@ class RouteVerdict:
         return f"{self.word} (about {count} more{time})"
 
 
-class Counted(Protocol):
-    """As much of a comparison as is counted."""
+class Seen(NamedTuple):
+    """All that counts of one comparison."""
 
-    @property
-    def at(self) -> float: ...
-    @property
-    def verdict(self) -> Verdict: ...
-    @property
-    def control_failed(self) -> bool: ...
-    @property
-    def candidate_failed(self) -> bool: ...
-    @property
-    def control_seconds(self) -> float: ...
-    @property
-    def candidate_seconds(self) -> float: ...
-    @property
-    def second(self) -> Second: ...
+    verdict: Verdict
+    control_failed: bool
+    candidate_failed: bool
+    is_slow: bool
+    """The candidate's own time is above what the gate allows."""
+    second: Second
 
 
-def added(evidence: Evidence, comparison: Counted, gate: Gate) -> Evidence:
-    """The evidence with one more comparison."""
-    rates, limits = dict(evidence.rates), gate.limits()
-    for name, hit in _hits(comparison, gate).items():
-        match rates[name]:
-            case Rate() as rate:
-                rates[name] = verdict.counted(rate, hit, limits[name])
-            case Pairs() as pairs if comparison.second is not Second.NONE:
-                rates[name] = paired.counted(pairs, hit - _control_hit(name, comparison.second), limits[name])
-    return Evidence(
-        rates=rates,
-        comparisons=evidence.comparisons + 1,
-        inconclusive=evidence.inconclusive + (comparison.verdict is Verdict.INCONCLUSIVE),
-        first_at=min(evidence.first_at, comparison.at) if evidence.comparisons else comparison.at,
-        last_at=max(evidence.last_at, comparison.at),
-    )
+SEEN = tuple(Seen(*each) for each in product(Verdict, (False, True), (False, True), (False, True), Second))
+"""Whatever may count."""
 
 
-def _hits(comparison: Counted, gate: Gate) -> dict[str, bool]:
-    """The rates that this comparison says something about, and whether it is a hit."""
-    hits = {}
-    if comparison.verdict is not Verdict.INCONCLUSIVE:
-        hits["mismatches"] = comparison.verdict is Verdict.MISMATCH
-    if not comparison.control_failed:
-        hits["errors"] = comparison.candidate_failed
-        if not comparison.candidate_failed:
-            allowed = gate.slower * comparison.control_seconds + gate.slower_floor_seconds
-            hits["slower"] = comparison.candidate_seconds > allowed
-    return hits
+@dataclass(frozen=True, slots=True)
+class History:
+    """The comparisons of one route in one epoch, in the order in which they were made."""
+
+    order: bytes = b""
+    """One byte for each: an index into `SEEN`."""
+    first_at: float = 0.0
+    last_at: float = 0.0
 
 
-def _control_hit(name: str, second: Second) -> bool:
-    return second is Second.FAILED or (name == "mismatches" and second is Second.MISMATCH)
+def gathered(history: History, gate: Gate, *, is_live: bool = False) -> Evidence:
+    """What it amounts to. What comes many times in a row is counted at once."""
+    limits, rates = gate.limits(), dict[str, Rate | Pairs]()
+    for name in RATES:
+        is_paired = is_live and name in PAIRED
+        outcomes = _translated(history.order, [_outcome(name, seen, is_paired=is_paired) for seen in SEEN])
+        runs = ((_OUTCOMES[run[0][0]], run.end() - run.start()) for run in _RUNS.finditer(outcomes))
+        if is_paired:
+            rates[name] = paired.pairs_of(runs, limits[name])
+        else:
+            rates[name] = verdict.rate_of(((outcome > 0, times) for outcome, times in runs), limits[name])
+    inconclusive = _translated(history.order, [0 if seen.verdict is Verdict.INCONCLUSIVE else None for seen in SEEN])
+    return Evidence(rates, len(history.order), len(inconclusive), history.first_at, history.last_at)
+
+
+_OUTCOMES = (0, 1, -1)
+_RUNS = re.compile(rb"\x00+|\x01+|\x02+")
+
+
+def _translated(order: bytes, outcomes: Sequence[int | None]) -> bytes:
+    """For each comparison the index of its outcome; those without one are left out."""
+    table = bytes(0 if outcome is None else _OUTCOMES.index(outcome) for outcome in outcomes)
+    without = bytes(index for index, outcome in enumerate(outcomes) if outcome is None)
+    return order.translate(table.ljust(256, b"\0"), without)
+
+
+def _outcome(name: str, seen: Seen, *, is_paired: bool) -> int | None:
+    """1: a hit; −1: of a pair, control's own; None: it says nothing of this rate."""
+    match name:
+        case "mismatches":
+            hit = None if seen.verdict is Verdict.INCONCLUSIVE else seen.verdict is Verdict.MISMATCH
+        case "errors":
+            hit = None if seen.control_failed else seen.candidate_failed
+        case _:
+            hit = None if seen.control_failed or seen.candidate_failed else seen.is_slow
+    if hit is None or not is_paired:
+        return hit
+    if seen.second is Second.NONE:
+        return None
+    return hit - (seen.second is Second.FAILED or (name == "mismatches" and seen.second is Second.MISMATCH))
 
 
 def verdict_of(evidence: Evidence, gate: Gate) -> RouteVerdict:
@@ -207,8 +218,7 @@ def bounds(rate: Rate | Pairs, limit: Limit) -> tuple[float, float]:
     """Between what the rate lies; of pairs, by how much the candidate is worse than control with itself."""
     if isinstance(rate, Pairs):
         return paired.bounds(rate, limit)
-    now = verdict.bounded(rate, limit)
-    return now.lower, now.upper
+    return rate.lower, rate.upper
 
 
 def in_short(rate: Rate | Pairs) -> str:

@@ -28,7 +28,7 @@ Psychometrika 12 (1947).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -53,13 +53,21 @@ class Pairs:
     """It was proven, once, that the candidate is worse by more than is allowed."""
 
 
-def counted(pairs: Pairs, outcome: int, limit: Limit) -> Pairs:
-    """One more pair: 1 if it hit the candidate alone, −1 if control's second answer alone, else 0."""
+def pairs_of(runs: Iterable[tuple[int, int]], limit: Limit) -> Pairs:
+    """What outcomes amount to that came so many times in a row."""
+    pairs = Pairs()
+    for outcome, times in runs:
+        pairs = counted(pairs, outcome, limit, times)
+    return pairs
+
+
+def counted(pairs: Pairs, outcome: int, limit: Limit, times: int = 1) -> Pairs:
+    """So many more pairs, all alike: 1 if they hit the candidate alone, −1 if control's second answer alone, else 0."""
     now = replace(
         pairs,
-        seen=pairs.seen + 1,
-        hits=pairs.hits + (outcome > 0),
-        control_hits=pairs.control_hits + (outcome < 0),
+        seen=pairs.seen + times,
+        hits=pairs.hits + (outcome > 0) * times,
+        control_hits=pairs.control_hits + (outcome < 0) * times,
     )
     return replace(now, is_over=True) if outcome > 0 and not now.is_over and _proves_over(now, limit) else now
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, case, func, select
+from sqlalchemy import Connection, Engine, case, func, literal, select
 
 from . import tables
+from .gates import Gate, History
 from .observations import Comparison, Difference, Kind, Second, Verdict
 from .writing import HOUR_SECONDS, Move
 
 SEQUENCE = 1_000_000
 """So many comparisons of one route and epoch are read, the latest."""
+ROWS = 10_000
+"""So many are in memory at once."""
 
 _STORED = [field.name for field in fields(Comparison) if field.name != "differences"]
 
@@ -34,18 +38,6 @@ class Counts(NamedTuple):
     effects: int
     first_at: float
     last_at: float
-
-
-class Step(NamedTuple):
-    """What the verdict needs of one comparison."""
-
-    at: float
-    verdict: Verdict
-    control_failed: bool
-    candidate_failed: bool
-    control_seconds: float
-    candidate_seconds: float
-    second: Second
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +71,29 @@ def counts(engine: Engine, factor: float = 1.25) -> list[Counts]:
         return [Counts(*row) for row in connection.execute(query)]
 
 
-def sequence(engine: Engine, route: str, epoch: str) -> list[Step]:
+def history(engine: Engine, route: str, epoch: str, gate: Gate) -> History:
     """The comparisons in the order in which they were written, which is the order they are judged in."""
     one = tables.comparisons.c
-    wanted = [one[name] for name in Step._fields]
-    query = select(*wanted).where(one.route == route, one.epoch == epoch).order_by(one.id.desc()).limit(SEQUENCE)
-    with engine.connect() as connection:
-        rows = connection.execute(query)
-        steps = [Step._make((at, Verdict(verdict), *rest, Second(second))) for at, verdict, *rest, second in rows]
-    steps.reverse()
-    return steps
+    is_slow = one.candidate_seconds > gate.slower * one.control_seconds + gate.slower_floor_seconds
+    digits = (  # of an index into SEEN, as `product` counts
+        (_index(one.verdict, Verdict), len(Verdict)),
+        (_one_if(one.control_failed), 2),
+        (_one_if(one.candidate_failed), 2),
+        (_one_if(is_slow), 2),
+        (_index(one.second, Second), len(Second)),
+    )
+    index: Any = literal(0)
+    for digit, base in digits:
+        index = index * base + digit
+    ours = (one.route == route, one.epoch == epoch)
+    backwards = select(index).where(*ours).order_by(one.id.desc()).limit(SEQUENCE)
+    at = select(one.at).where(*ours).order_by(one.id.desc()).limit(1)
+    with engine.connect().execution_options(yield_per=ROWS) as connection:
+        order = bytes(connection.scalars(backwards))[::-1]
+        if not order:
+            return History()
+        first_at, last_at = (connection.execute(at.offset(number)).scalar_one() for number in (len(order) - 1, 0))
+    return History(order, first_at, last_at)
 
 
 def groups(engine: Engine, route: str, epoch: str) -> list[Group]:
@@ -102,24 +107,28 @@ def groups(engine: Engine, route: str, epoch: str) -> list[Group]:
         ]
 
 
-def exemplars(engine: Engine, group: Group) -> list[Comparison]:
-    """A few comparisons of the group, with their differences."""
-    one = tables.comparisons.c
+def exemplars(engine: Engine, groups: Sequence[Group]) -> list[Comparison]:
+    """A few comparisons of each of these groups, which are of one route and epoch, with their differences."""
+    if not groups:
+        return []
+    one, group = tables.comparisons.c, groups[0]
     query = (
         select(tables.comparisons)
-        .where(
-            one.route == group.route, one.epoch == group.epoch, one.group == group.group, one.differences.is_not(None)
-        )
+        .where(one.route == group.route, one.epoch == group.epoch, one.differences.is_not(None))
+        .where(one.group.in_([each.group for each in groups]))
         .order_by(one.id)
     )
     with engine.connect() as connection:
         return list(_comparisons(connection, query))
 
 
-def latest(engine: Engine, route: str, limit: int = 100) -> list[Comparison]:
-    """The latest comparisons of a route, the latest first; most without their differences."""
+def latest(engine: Engine, route: str, limit: int = 100, epoch: str = "") -> list[Comparison]:
+    """The latest comparisons of a route, in one epoch if that is said, the latest first; most without their
+    differences."""
     one = tables.comparisons.c
     query = select(tables.comparisons).where(one.route == route).order_by(one.id.desc()).limit(limit)
+    if epoch:
+        query = query.where(one.epoch == epoch)
     with engine.connect() as connection:
         return list(_comparisons(connection, query))
 
@@ -161,4 +170,12 @@ def _comparisons(connection: Connection, query: Any) -> Iterator[Comparison]:
 
 
 def _number(condition: Any) -> Any:
-    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+    return func.coalesce(func.sum(_one_if(condition)), 0)
+
+
+def _one_if(condition: Any) -> Any:
+    return case((condition, 1), else_=0)
+
+
+def _index(column: Any, words: type[StrEnum]) -> Any:
+    return case({word.value: number for number, word in enumerate(words)}, value=column)

@@ -52,6 +52,14 @@ comparisons = Table(
     Index("evidence_comparisons_route", "route", "epoch", "id"),
     Index("evidence_comparisons_at", "at"),
 )
+Index(
+    "evidence_comparisons_exemplars",
+    comparisons.c.route,
+    comparisons.c.epoch,
+    comparisons.c.id,
+    sqlite_where=comparisons.c.differences.is_not(None),
+    postgresql_where=comparisons.c.differences.is_not(None),
+)
 
 groups = Table(
     "evidence_groups",

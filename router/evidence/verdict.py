@@ -34,12 +34,15 @@ beta-binomial mixture and its one-sided form. The continued fraction of I is DLM
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 FEWEST_HITS = 3
 """Fewer prove nothing against a candidate, whatever their share."""
+CLOSEST = 1_000
+"""Beyond so many pairs not each of them is a moment at which bounds are taken, but one in a thousandth more."""
 MOST_PAIRS = 100_000_000
 """Where "how many more" stops counting and says: never."""
 _FRACTION_STEPS = 20_000
@@ -71,7 +74,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What was counted so far, with the bounds at every earlier moment: all the state there is, whatever n."""
+    """What was counted, with the bounds of every moment so far."""
 
     seen: int = 0
     hits: int = 0
@@ -81,37 +84,38 @@ class Rate:
     """The running maximum of L, from the third hit on."""
     is_over: bool = False
     """It was proven, once, that the rate is above the limit."""
-    last: bool | None = None
 
 
-def counted(rate: Rate, hit: bool, limit: Limit) -> Rate:
-    """One more comparable pair. U only falls while there are no hits, and L only rises with them: both are worked out
-    where one turns into the other."""
-    if hit is not rate.last:
-        rate = bounded(rate, limit)
-    seen, hits = rate.seen + 1, rate.hits + hit
-    is_over = rate.is_over or (hit and _proves_over(seen, hits, limit))
-    return replace(rate, seen=seen, hits=hits, is_over=is_over, last=hit)
+Runs = Iterable[tuple[bool, int]]
+"""Comparable pairs in their order: hits or not, and how many of them in a row."""
 
 
-def bounded(rate: Rate, limit: Limit) -> Rate:
-    """The same with its bounds brought up to now."""
-    seen, hits, upper, lower = rate.seen, rate.hits, rate.upper, rate.lower
-    if evidence_below(seen, hits, upper, limit.prior) >= -math.log(limit.alpha):
-        upper = upper_bound(seen, hits, limit.alpha, limit.prior)
-    if hits >= FEWEST_HITS and evidence_above(seen, hits, lower, limit.prior) >= -math.log(limit.alpha_trip):
-        lower = lower_bound(seen, hits, limit.alpha_trip, limit.prior)
-    return replace(rate, upper=min(rate.upper, upper), lower=max(rate.lower, lower))
+def rate_of(runs: Runs, limit: Limit) -> Rate:
+    """What they amount to. The bounds are the tightest of all moments, whichever comes first: gone through by chance,
+    most moments only have to be seen not to be tighter."""
+    seen = hits = 0
+    moments = []
+    next_at = {False: 0, True: 0}
+    for is_hit, times in runs:
+        seen, hits = seen + times, hits + is_hit * times
+        # U only falls while there are no hits, and L only rises with them; and one moment in a thousand is enough.
+        if seen >= next_at[is_hit]:
+            moments.append((is_hit, seen, hits))
+            next_at[is_hit] = seen + 1 + seen // CLOSEST
+    random.Random(0).shuffle(moments)  # noqa: S311  (no secret)
+    upper, lower = 1.0, 0.0
+    for is_hit, pairs, so_far in moments:
+        if not is_hit and evidence_below(pairs, so_far, upper, limit.prior) >= -math.log(limit.alpha):
+            upper = upper_bound(pairs, so_far, limit.alpha, limit.prior)
+        is_enough = is_hit and so_far >= FEWEST_HITS
+        if is_enough and evidence_above(pairs, so_far, lower, limit.prior) >= -math.log(limit.alpha_trip):
+            lower = lower_bound(pairs, so_far, limit.alpha_trip, limit.prior)
+    return Rate(seen, hits, upper, lower, lower >= limit.rate)
 
 
 def is_below(seen: int, hits: float, limit: Limit) -> bool:
     """Whether it is proven that the rate is below the limit."""
     return evidence_below(seen, hits, limit.rate, limit.prior) >= -math.log(limit.alpha)
-
-
-def _proves_over(seen: int, hits: int, limit: Limit) -> bool:
-    enough = -math.log(limit.alpha_trip)
-    return hits >= FEWEST_HITS and evidence_above(seen, hits, limit.rate, limit.prior) >= enough
 
 
 class More(NamedTuple):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 from ..config import Evidence
+from ..evidence.gates import SEEN, Gate, History, Seen
 from ..evidence.observations import Comparison, Difference, Kind, Verdict
 
 SECONDS = 20.0
@@ -33,6 +34,18 @@ def comparison(number: int = 0, **given: Any) -> Comparison:
         "effects": 1,
     }
     return Comparison(**said | given)
+
+
+def history_of(comparisons: Iterable[Comparison], gate: Gate) -> History:
+    """As it is read from the database."""
+    given = list(comparisons)
+    times = [each.at for each in given] or [0.0]
+    return History(bytes(_index(each, gate) for each in given), min(times), max(times))
+
+
+def _index(one: Comparison, gate: Gate) -> int:
+    is_slow = one.candidate_seconds > gate.slower * one.control_seconds + gate.slower_floor_seconds
+    return SEEN.index(Seen(one.verdict, one.control_failed, one.candidate_failed, is_slow, one.second))
 
 
 def mismatch(number: int, *differences: Difference) -> Comparison:

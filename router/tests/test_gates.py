@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import pytest
 from pydantic import ValidationError
 
-from ..evidence.gates import Evidence, Gate, Word, added, in_words, verdict_of
+from ..evidence.gates import Evidence, Gate, Word, gathered, in_words, verdict_of
 from ..evidence.observations import Comparison, Verdict
+from .evidence import history_of
 
 GATE = Gate()
 
@@ -18,10 +19,7 @@ def comparison(verdict: Verdict = Verdict.MATCH, at: float = 0.0, **fields: obje
 
 
 def evidence_of(comparisons: Iterable[Comparison], gate: Gate = GATE) -> Evidence:
-    evidence = Evidence()
-    for one in comparisons:
-        evidence = added(evidence, one, gate)
-    return evidence
+    return gathered(history_of(comparisons, gate), gate)
 
 
 def matches(count: int) -> list[Comparison]:

@@ -12,11 +12,11 @@ import pytest
 
 from ..evidence import verdict
 from ..evidence.characteristics import run_pairs, simulated_pairs, table_of_pairs
-from ..evidence.gates import LIVE, Evidence, Gate, Word, added, verdict_of
+from ..evidence.gates import Evidence, Gate, Word, gathered, verdict_of
 from ..evidence.observations import Second, Verdict
 from ..evidence.paired import Pairs, bounds, counted, evidence_above, evidence_below, is_below, more_needed
 from ..evidence.verdict import HALVES, Limit
-from .evidence import comparison
+from .evidence import comparison, history_of
 
 README = Path(__file__).parents[1] / "evidence" / "README.md"
 RUNS = 1_000
@@ -129,11 +129,9 @@ def test_the_readme_shows_what_the_simulation_gives() -> None:
     assert table_of_pairs(Limit(0.05, alpha_trip=0.01 / 3)) in README.read_text("utf-8")
 
 
-def evidence_of(comparisons: Iterable[tuple[Verdict, Second]]) -> Evidence:
-    evidence = LIVE
-    for verdict_, second in comparisons:
-        evidence = added(evidence, comparison(verdict=verdict_, second=second), GATE)
-    return evidence
+def evidence_of(outcomes: Iterable[tuple[Verdict, Second]]) -> Evidence:
+    given = [comparison(number, verdict=word, second=second) for number, (word, second) in enumerate(outcomes)]
+    return gathered(history_of(given, GATE), GATE, is_live=True)
 
 
 SAME = (Verdict.MATCH, Second.MATCH)
@@ -153,12 +151,14 @@ def test_a_candidate_that_differs_where_control_does_not_is_stopped_and_the_reve
 
 
 def test_a_provider_that_fails_both_alike_is_nobodys_fault() -> None:
-    evidence = LIVE
+    given = []
     for number in range(600):
         second = Second.FAILED if number % 20 == 0 else Second.MATCH
         failed = number % 20 == 10
-        verdict_ = Verdict.MISMATCH if failed else Verdict.MATCH
-        evidence = added(evidence, comparison(verdict=verdict_, second=second, candidate_failed=failed), GATE)
+        word = Verdict.MISMATCH if failed else Verdict.MATCH
+        given.append(comparison(number, verdict=word, second=second, candidate_failed=failed))
+
+    evidence = gathered(history_of(given, GATE), GATE, is_live=True)
 
     assert verdict_of(evidence, GATE).word is Word.GO
     assert evidence.rates["errors"] == Pairs(600, 30, 30)

@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from .evidence import OTHER_MODEL, SECONDS, comparison, eventually, kept, mismatch, skip_without_sqlalchemy
+from .evidence import (
+    OTHER_MODEL,
+    SECONDS,
+    comparison,
+    eventually,
+    history_of,
+    kept,
+    mismatch,
+    skip_without_sqlalchemy,
+)
 from .postgresql import running_postgresql
 
 skip_without_sqlalchemy()
@@ -22,7 +31,8 @@ skip_without_sqlalchemy()
 from ..errors import EvidenceError  # noqa: E402
 from ..evidence import reading  # noqa: E402
 from ..evidence.database import open_engine, open_for_reading, prepare, size_of  # noqa: E402
-from ..evidence.observations import Difference, Kind, Verdict  # noqa: E402
+from ..evidence.gates import Gate, History  # noqa: E402
+from ..evidence.observations import Difference, Kind, Second, Verdict  # noqa: E402
 from ..evidence.store import Store  # noqa: E402
 from ..evidence.writing import EXEMPLARS, GROUPS, Move, write_move  # noqa: E402
 
@@ -50,7 +60,14 @@ def store(url: str) -> Iterator[Store]:
 
 
 def test_comparisons_come_out_as_they_went_in_and_in_order(store: Store, url: str) -> None:
-    given = [comparison(0), mismatch(1), comparison(2, candidate_failed=True, verdict=Verdict.MISMATCH)]
+    given = [
+        comparison(0),
+        mismatch(1),
+        comparison(2, candidate_failed=True, verdict=Verdict.MISMATCH),
+        comparison(3, control_failed=True, verdict=Verdict.INCONCLUSIVE, reason="the control failed"),
+        comparison(4, candidate_seconds=0.1751),
+        comparison(5, candidate_seconds=0.1749, second=Second.FAILED),
+    ]
 
     for each in given:
         assert store.add(each)
@@ -58,8 +75,8 @@ def test_comparisons_come_out_as_they_went_in_and_in_order(store: Store, url: st
 
     engine = open_for_reading(url)
     assert reading.latest(engine, "ticket-summary") == given[::-1]
-    assert [step.at for step in reading.sequence(engine, "ticket-summary", "one")] == [each.at for each in given]
-    assert reading.sequence(engine, "ticket-summary", "another") == []
+    assert reading.history(engine, "ticket-summary", "one", Gate()) == history_of(given, Gate())
+    assert reading.history(engine, "ticket-summary", "another", Gate()) == History()
 
 
 def test_a_route_is_counted_by_epoch(store: Store, url: str) -> None:
@@ -97,7 +114,7 @@ def test_differences_of_the_same_places_and_kinds_are_one_group(store: Store, ur
     assert (scores.first_at, scores.last_at) == (comparison(0).at, comparison(EXEMPLARS + 2).at)
     assert (texts.places, texts.count) == ((("event * delta /text", Kind.VALUE),), 2)
     assert models.places == ((OTHER_MODEL.place, Kind.VALUE),)
-    assert [each.differences[0].place for each in reading.exemplars(engine, scores)] == [
+    assert [each.differences[0].place for each in reading.exemplars(engine, [scores])] == [
         f"body /citations/{number}/score" for number in range(EXEMPLARS)
     ]
 
@@ -242,10 +259,10 @@ def test_a_process_that_is_killed_loses_no_more_than_its_last_second(url: str) -
         assert process.stdout is not None
         process.stdout.close()
 
-    steps = reading.sequence(open_for_reading(url), "ticket-summary", "one")
-    assert killed_at - steps[-1].at < 1.0
-    written = {each.exchange_id for each in reading.latest(open_for_reading(url), "ticket-summary", 100_000)}
-    assert written == {comparison(number).exchange_id for number in range(len(steps))}  # no gap before the end
+    written = reading.latest(open_for_reading(url), "ticket-summary", 100_000)
+    assert killed_at - written[0].at < 1.0
+    exchanges = {each.exchange_id for each in written}
+    assert exchanges == {comparison(number).exchange_id for number in range(len(written))}  # no gap before the end
 
 
 def _newest(url: str) -> int:
