@@ -99,6 +99,12 @@ class Operation:
         schema: Json | None = content.get(JSON, {}).get("schema")
         return schema
 
+    def first_event_within_seconds(self, status: int) -> float | None:
+        """What is promised of a stream with this status; None: nothing."""
+        content = (self.response(str(status)) or {}).get("content", {})
+        milliseconds = content.get(STREAM, {}).get("x-first-event-within-ms")
+        return None if milliseconds is None else milliseconds / 1000
+
     def broken_by(self, answer: Answer) -> list[Broken]:
         """Every way in which the answer is not one that was promised; empty if it is."""
         response = self.response(str(answer.status))

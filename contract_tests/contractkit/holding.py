@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from router.evidence.compare import failure
-from router.evidence.observations import Difference
+from router.evidence.observations import Difference, Observation
+from router.evidence.timing import first_seconds
 
 from . import deviations as deviating
 from .consumers import Consumer, hurt_by, noticing
 from .deviations import Deviation
-from .document import Broken, Promise
+from .document import Broken, Operation, Promise
 from .messages import Finding, grouped
 from .parity import Exchange, differences, put
 from .places import pointer_of, word
@@ -108,12 +109,19 @@ def _broken(terms: Terms, exchange: Exchange, name: str) -> Iterator[tuple[str, 
         return
     if operation is None:
         return
-    broken: Sequence[Broken] = operation.broken_by(answer_of(answer))
+    broken = [*operation.broken_by(answer_of(answer)), *_late(operation, answer)]
     yield from ((each.place, f"breaks its promise: {each.why}") for each in broken)
     if not broken:
         for consumer in terms.consumers:
             for each in hurt_by(consumer, operation, answer_of(answer), terms.promise):
                 yield each.place, each.says
+
+
+def _late(operation: Operation, answer: Observation) -> Iterator[Broken]:
+    limit, first = operation.first_event_within_seconds(answer.status), first_seconds(answer)
+    if limit is not None and first is not None and first > limit:
+        why = f"the first one came after {first:.3f} s; x-first-event-within-ms allows {limit:.3f} s"
+        yield Broken("events", why)
 
 
 def _name(exchange: Exchange) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from contract_tests.contractkit.document import Promise
 from contract_tests.contractkit.holding import Terms, hold
 from contract_tests.contractkit.messages import text
 from contract_tests.contractkit.spoiling import Spoil, between
@@ -49,6 +52,21 @@ def test_all_sides_stream_alike(terms: Terms, sides: Sides, streams: dict[str, R
     report = hold(terms, sides.targets(LEAD), streams.values())
 
     assert text(report.findings) == ""
+
+
+def test_a_first_event_that_comes_later_than_promised_is_noticed(
+    terms: Terms, sides: Sides, streams: dict[str, Request]
+) -> None:
+    raw = copy.deepcopy(terms.promise.raw)
+    answers = raw["paths"]["/api/tickets/{id}/reply"]["post"]["responses"]
+    answers["200"]["content"]["text/event-stream"]["x-first-event-within-ms"] = 1
+
+    report = hold(replace(terms, promise=Promise(raw)), sides.targets(LEAD), [streams["reply"]])
+
+    assert [(each.kind, each.place, *each.values) for each in report.findings] == [
+        ("promise", "events", side) for side in ("legacy", "router", "extracted")
+    ]
+    assert all("s; x-first-event-within-ms allows 0.001 s" in each.says for each in report.findings)
 
 
 def test_a_side_that_holds_a_stream_back_is_noticed(terms: Terms, sides: Sides, streams: dict[str, Request]) -> None:
