@@ -28,7 +28,7 @@ def accept(
     """Accept a difference that the last run found, until a day."""
     before = file.read_text("utf-8") if file.exists() else ""
     with problems_said():
-        found = next((each for each in from_json(report.read_text("utf-8")) if each.case == case), None)
+        found = next((each for each in _last_run(report) if each.case == case), None)
         if found is None or found.kind != "parity":
             stop(f"{report} has no difference {case}; only differences between sides can be accepted")
         entry = _entry(found, reason, owner, [each.strip() for each in consumers_asked.split(",")], expires.date())
@@ -47,9 +47,15 @@ def report(
 ) -> None:
     """Show the findings of the last run again, in another form; status 1 if there are any."""
     with problems_said():
-        found = from_json(file.read_text("utf-8"))
+        found = _last_run(file)
         show(found, output)
     end(found)
+
+
+def _last_run(file: Path) -> list[Finding]:
+    if not file.exists():
+        stop(f"{file} is not there: check and diff write it, where they are run")
+    return from_json(file.read_text("utf-8"))
 
 
 def _entry(found: Finding, reason: str, owner: str, asked: Sequence[str], expires: date) -> dict[str, Any]:

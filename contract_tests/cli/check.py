@@ -59,17 +59,18 @@ def _held(run: Run, addresses: Sequence[str], deviations: Path | None = None) ->
         needs = [each for consumer in terms.consumers for each in consumers.unmet(consumer, terms.promise)]
         found.findings = [*needs, *found.findings]
         asked_for = _only(terms, run)
-        _tried(finished(asked_for, found, datetime.now(UTC).date(), tried_all=False))
+        _tried(finished(asked_for, found, datetime.now(UTC).date(), tried_all=False), targets)
         run.report.write_text(as_json(found.findings), "utf-8")
         show(found.findings, run.output)
         print(_summary(asked_for, found, targets), file=sys.stderr)
     end(found.findings)
 
 
-def _tried(report: Report) -> None:
-    """Nobody can be reached: said once, not once for each request."""
-    if report.requests and {status for _, _, status in report.exercised} == {0}:
-        raise TargetError("nobody answers there: not one request was answered")
+def _tried(report: Report, targets: Sequence[Target]) -> None:
+    """Whoever cannot be reached is named once, not once for each request."""
+    for target in targets:
+        if {status for _, name, status in report.exercised if name == target.name} == {0}:
+            raise TargetError(f"nobody answers at {target.url}: not one request was answered")
 
 
 def _only(terms: Terms, run: Run) -> Terms:

@@ -32,9 +32,11 @@ def problems_said() -> Iterator[None]:
     try:
         yield
     except (
-        PromiseError, TargetError, TrafficError, NeedsError, DeviationsError, ExamplesError, ValueError, OSError,
+        PromiseError, TargetError, TrafficError, NeedsError, DeviationsError, ExamplesError, ValueError,
     ) as problem:  # fmt: skip
         stop(problem)
+    except OSError as problem:
+        stop(f"{problem.filename}: {problem.strerror}" if problem.filename else problem.strerror)
 
 
 def stop(problem: object) -> NoReturn:

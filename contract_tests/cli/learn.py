@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 import yaml
@@ -15,9 +17,12 @@ import yaml
 from contract_tests.contractkit.document import Promise, load
 from contract_tests.contractkit.learn import Recorded, propose, read_har
 from contract_tests.contractkit.recording import recorder
+from contract_tests.contractkit.targets import TargetError
 from contract_tests.contractkit.traffic import broken_in, unmet_in
 
 from .ending import Below, end, problems_said, show
+
+CONNECT_SECONDS = 5.0
 
 
 def learn(
@@ -55,10 +60,22 @@ def record(
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
+    with problems_said():
+        _must_answer(to)
     with problems_said(), recorder(to, har, port, path) as (url, count):
         print(f"Call {url} instead of {to}. Ctrl-C ends it, and writes {har}.", flush=True)
         stopped.wait()
     print(f"{count()} exchanges in {har}.")
+
+
+def _must_answer(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise TargetError(f'"{url}" is no address that can be recorded: write http://HOST:PORT')
+    try:
+        socket.create_connection((parts.hostname, parts.port or 80), CONNECT_SECONDS).close()
+    except OSError:
+        raise TargetError(f"nobody answers at {url}: start it before the recorder") from None
 
 
 def _unmet(recorded: Sequence[Recorded], promise: Promise) -> str:

@@ -93,8 +93,10 @@ def load(file: Path) -> tuple[Deviation, ...]:
     """Raises DeviationsError for the first entry that cannot be used. Whether one expired is for `problems`."""
     try:
         entries = yaml.safe_load(file.read_text("utf-8")) or []
-    except (OSError, yaml.YAMLError) as error:
-        raise DeviationsError(f"{file} cannot be read: {error}") from None
+    except OSError as error:
+        raise DeviationsError(f"{file} cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise DeviationsError(f"{file} is not YAML: {error}") from None
     if not isinstance(entries, list):
         raise DeviationsError(f"{file} holds no list")
     found = tuple(_deviation(entry) for entry in entries)

@@ -344,10 +344,19 @@ def test_a_run_in_which_nothing_was_exercised_fails(sites: tuple[str, str], fold
     assert "not one request was made, so nothing was shown" in told.stdout
 
 
+def test_one_side_that_is_away_is_named_once(sites: tuple[str, str], folder: Path) -> None:
+    told = run(folder, "diff", *both((sites[0], "http://127.0.0.1:1")), "--report", "away.json")
+
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == "nobody answers at http://127.0.0.1:1: not one request was answered\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["check", "http://127.0.0.1:1", "--contract", "openapi.yaml"], "nobody answers there"),
+        (["check", "http://127.0.0.1:1", "--contract", "openapi.yaml"], "nobody answers at http://127.0.0.1:1"),
+        (["record", "--to", "http://127.0.0.1:1", "--har", "x.har"], "nobody answers at http://127.0.0.1:1"),
+        (["record", "--to", "127.0.0.1:8001", "--har", "x.har"], '"127.0.0.1:8001" is no address'),
         (["check", "nowhere", "--contract", "openapi.yaml"], '"nowhere" is no address'),
         (["check", "http://127.0.0.1:1", "--contract", "missing.yaml"], "cannot be read"),
         (["check", "http://127.0.0.1:1", "--contract", "swagger.json"], "this is Swagger 2.0: convert it"),
@@ -356,7 +365,8 @@ def test_a_run_in_which_nothing_was_exercised_fails(sites: tuple[str, str], fold
         (["diff", "http://127.0.0.1:1", "--contract", "openapi.yaml"], "diff needs two addresses"),
         (["diff", "old.json", "new.json", "--contract", "openapi.yaml"], "to hold a document to the promise: check"),
         (["learn", "openapi.yaml"], "this is no HTTP Archive"),
-        (["report", "missing.json"], "missing.json"),
+        (["learn", "missing.har"], "missing.har: No such file or directory"),
+        (["report", "missing.json"], "missing.json is not there: check and diff write it"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence(folder: Path, arguments: list[str], says: str) -> None:
