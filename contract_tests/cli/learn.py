@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -46,7 +46,8 @@ def learn(
         wrong = broken_in(recorded, promise, proposed) if promise else []
         if promise:
             show(wrong, "lines")
-            print(_unmet(recorded, promise), file=sys.stderr)
+            for line in _unmet(recorded, promise):
+                print(line, file=sys.stderr)
     end(wrong)
 
 
@@ -78,10 +79,10 @@ def _must_answer(url: str) -> None:
         raise TargetError(f"nobody answers at {url}: start it before the recorder") from None
 
 
-def _unmet(recorded: Sequence[Recorded], promise: Promise) -> str:
+def _unmet(recorded: Sequence[Recorded], promise: Promise) -> Iterator[str]:
     uncalled, unseen = unmet_in(recorded, promise)
-    lines = [f"Promised, and not called: {', '.join(uncalled)}"] if uncalled else []
+    if uncalled:
+        yield f"Promised, and not called: {', '.join(uncalled)}"
     if unseen:
         told = "; ".join(f"{name} {', '.join(statuses)}" for name, statuses in unseen.items())
-        lines.append(f"Promised, and not answered: {told}")
-    return "\n".join(lines)
+        yield f"Promised, and not answered: {told}"

@@ -162,8 +162,13 @@ def lacking(terms: Terms, report: Report) -> Iterator[Finding]:
         seen = {status for (name, _, status) in report.exercised if name == operation.name}
         if not seen:
             yield Finding("coverage", operation.name, "operation", "no request exercised it")
-        elif not any(200 <= status < 300 for status in seen):
+        elif not any(200 <= status < _failures(operation) for status in seen):
             yield Finding("coverage", operation.name, "operation", "no request to it succeeded")
+
+
+def _failures(operation: Operation) -> int:
+    """Where they begin: a redirect is a success only where there is no other."""
+    return 300 if any(status.startswith("2") for status in operation.statuses) else 400
 
 
 def never_seen(terms: Terms, report: Report) -> dict[str, list[str]]:

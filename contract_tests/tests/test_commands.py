@@ -344,6 +344,23 @@ def test_a_run_in_which_nothing_was_exercised_fails(sites: tuple[str, str], fold
     assert "not one request was made, so nothing was shown" in told.stdout
 
 
+def test_where_only_a_redirect_is_promised_it_is_a_success(folder: Path) -> None:
+    class Moved(Old):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", "/shelves/7/books")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    paths = {"/": {"get": {"responses": {"302": {"description": "To the books."}}}}}
+    (folder / "moved.yaml").write_text(yaml.safe_dump({**SHELF, "paths": paths}), "utf-8")
+
+    with serving(Moved) as site:
+        told = run(folder, "check", site, "--contract", "moved.yaml", "--each", "4", "--report", "moved.json")
+
+    assert (told.returncode, told.stdout) == (0, "")
+
+
 def test_one_side_that_is_away_is_named_once(sites: tuple[str, str], folder: Path) -> None:
     told = run(folder, "diff", *both((sites[0], "http://127.0.0.1:1")), "--report", "away.json")
 
