@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 
@@ -11,6 +12,7 @@ from .config import COPYING, Config, Route
 from .evidence import reading
 from .evidence.clusters import Cluster, clusters_of
 from .evidence.gates import Evidence, RouteVerdict, bounds, gathered, verdict_of
+from .evidence.observations import Comparison
 from .evidence.paired import Pairs
 from .evidence.reading import Group
 from .evidence.writing import Move
@@ -21,8 +23,21 @@ MOVES = 10
 """So many of the latest moves of a route are told."""
 COPIES = "shadow: "
 """How the counts of copies begin among all that is counted of a route."""
+LATEST = 100
+"""So many of the latest comparisons of a route say how long answers take."""
 GROUPS = 50
 """So many groups of differences of a route are told, the most frequent ones."""
+
+
+class Timing(NamedTuple):
+    """How long something took on both sides, in seconds, of the latest comparisons in which neither failed."""
+
+    what: str
+    control: float
+    """The median."""
+    candidate: float
+    control_p95: float
+    candidate_p95: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,8 @@ class RouteReport:
     copies: dict[str, int]
     """What became of its copies, under all builds and rules: offered, sent, dropped and why, …"""
     moves: tuple[Move, ...]
+    times: tuple[Timing, ...]
+    """Own time, first byte or token, longest gap: those that the latest comparisons have."""
 
     @property
     def is_copied(self) -> bool:
@@ -66,7 +83,8 @@ def report_of(config: Config, route: Route, engine: Engine) -> RouteReport:
     groups = reading.groups(engine, route.name, epoch)[:GROUPS]
     shown = reading.exemplars(engine, groups)
     reasons: dict[str, int] = {}
-    for each in reading.latest(engine, route.name, epoch=epoch):
+    latest = reading.latest(engine, route.name, LATEST, epoch=epoch)
+    for each in latest:
         if each.reason:
             reasons[each.reason] = reasons.get(each.reason, 0) + 1
     return RouteReport(
@@ -84,7 +102,23 @@ def report_of(config: Config, route: Route, engine: Engine) -> RouteReport:
             if name.startswith(COPIES)
         },
         tuple(reading.moves(engine, route.name, MOVES)),
+        tuple(_times([each for each in latest if not (each.control_failed or each.candidate_failed)])),
     )
+
+
+def _times(latest: list[Comparison]) -> Iterator[Timing]:
+    own = [(each.control_seconds, each.candidate_seconds) for each in latest]
+    yield from _timing("own time", own)
+    first = [(each.control_first_seconds, each.candidate_first_seconds) for each in latest]
+    yield from _timing("first byte or token", first)
+    yield from _timing("longest gap", [(each.control_gap_seconds, each.candidate_gap_seconds) for each in latest])
+
+
+def _timing(what: str, both: Sequence[tuple[float | None, float | None]]) -> Iterator[Timing]:
+    controls = sorted(control for control, _ in both if control is not None)
+    candidates = sorted(candidate for _, candidate in both if candidate is not None)
+    if controls and candidates:
+        yield Timing(what, *(side[int(len(side) * at)] for at in (0.5, 0.95) for side in (controls, candidates)))
 
 
 def as_json(found: RouteReport) -> dict[str, Any]:
@@ -129,5 +163,6 @@ def as_json(found: RouteReport) -> dict[str, Any]:
             for group in found.groups
         ],
         "clusters": [asdict(cluster) | {"kind": str(cluster.kind)} for cluster in found.clusters],
+        "times_seconds": [each._asdict() for each in found.times],
         "moves": [asdict(move) for move in found.moves],
     }

@@ -72,6 +72,14 @@ def _route(found: RouteReport) -> Iterator[str]:
                 f"<td>{_interval(*bounds(rate, limit), limit)}</td></tr>"
             )
         yield "</table>"
+    if found.times:
+        yield "<table><tr><th>of the latest, in ms</th><th>control: median</th><th>95th percentile</th>"
+        yield "<th>candidate: median</th><th>95th percentile</th></tr>"
+        for each in found.times:
+            both = (each.control, each.control_p95, each.candidate, each.candidate_p95)
+            cells = "".join(f"<td class='number'>{seconds * 1000:,.1f}</td>" for seconds in both)
+            yield f"<tr><td>{escape(each.what)}</td>{cells}</tr>"
+        yield "</table>"
     if found.copies:
         told = "; ".join(f"{count} {what}" for what, count in found.copies.items())
         yield f'<p class="quiet">Copies: {escape(told)}</p>'

@@ -11,7 +11,7 @@ from .compare import compare, failure
 from .digests import HIDDEN, Values
 from .observations import Comparison, Difference, Kind, Observation, Second, Verdict
 from .rules import Rules
-from .timing import first_seconds, own_seconds
+from .timing import first_seconds, longest_gap_seconds, own_seconds
 
 SHADOW_WRITES = b"x-shadow-writes"
 """With it an upstream says that it knew the request for a copy, and what it would have written."""
@@ -61,6 +61,8 @@ def judged(
         candidate_seconds=own_seconds(candidate),
         control_first_seconds=first_seconds(control),
         candidate_first_seconds=first_seconds(candidate),
+        control_gap_seconds=longest_gap_seconds(control),
+        candidate_gap_seconds=longest_gap_seconds(candidate),
         effects=len(control.effects),
     )
 

@@ -126,6 +126,9 @@ class Comparison:
     control_first_seconds: float | None = None
     """Until the first byte of the body, or the first token of a stream."""
     candidate_first_seconds: float | None = None
+    control_gap_seconds: float | None = None
+    """The longest wait within the answer, between two events of a stream or two pieces of another body."""
+    candidate_gap_seconds: float | None = None
     effects: int = 0
     """How many the control had."""
     second: Second = Second.NONE

@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = 2
+VERSION = 3
 """Of these tables: a change raises it, and a router of another version says so instead of guessing."""
 
 metadata = MetaData()
@@ -45,6 +45,8 @@ comparisons = Table(
     Column("candidate_seconds", Float(53), nullable=False),
     Column("control_first_seconds", Float(53)),
     Column("candidate_first_seconds", Float(53)),
+    Column("control_gap_seconds", Float(53)),
+    Column("candidate_gap_seconds", Float(53)),
     Column("effects", Integer, nullable=False),
     Column("second", String(8), nullable=False),  # control's own second answer, of live calls
     Column("group", String(16), nullable=False),  # of its differences; empty without any

@@ -1,8 +1,9 @@
-"""When an answer came: a side's own time, its first token, and whether it was held back."""
+"""When an answer came: a side's own time, its first token, its longest gap, and whether it was held back."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import pairwise
 
 from .event_streams import events
 from .observations import Effect, Observation
@@ -40,6 +41,11 @@ def first_seconds(observation: Observation) -> float | None:
     """Until the first event of a stream, or the first byte of another body. None: nothing came."""
     came = arrivals(observation)
     return came[0] if came else None
+
+
+def longest_gap_seconds(observation: Observation) -> float | None:
+    """Between two events of a stream, or two pieces of another body. None: nothing came, or all in one."""
+    return max((later - earlier for earlier, later in pairwise(arrivals(observation))), default=None)
 
 
 def arrivals(observation: Observation) -> list[float]:

@@ -219,6 +219,22 @@ def test_json_and_page_say_the_same_and_the_page_needs_nothing_else(moving: Movi
         assert float(words.attrib["x"]) + 7 * len(longest) <= float(svg.attrib["width"])
 
 
+def test_json_and_page_tell_how_long_answers_take_on_both_sides(moving: Moving) -> None:
+    for control, candidate in ((0.01, 0.02), (0.03, 0.06), (0.02, 0.04)):
+        moving.saw(1, control_seconds=control, candidate_seconds=candidate, control_gap_seconds=candidate)
+    moving.saw(1, control_seconds=9.0, candidate_seconds=9.0, candidate_failed=True)
+    page = moving.folder / "report.html"
+
+    told = moving.run("report", "--json", "--html", str(page))
+
+    [ask, _] = json.loads(told.output)
+    assert ask["times_seconds"] == [
+        {"what": "own time", "control": 0.02, "candidate": 0.04, "control_p95": 0.03, "candidate_p95": 0.06}
+    ]
+    row = "<tr><td>own time</td>" + "".join(f"<td class='number'>{ms}</td>" for ms in (20.0, 30.0, 40.0, 60.0))
+    assert row in page.read_text()
+
+
 def test_report_without_evidence_says_so(moving: Moving) -> None:
     assert "There is no evidence yet" in str(moving.run("report").exception)
 

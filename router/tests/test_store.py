@@ -198,7 +198,7 @@ def test_tables_of_another_version_are_named_and_left_alone(url: str) -> None:
         connection.exec_driver_sql("UPDATE evidence_schema SET version = 99")
     engine.dispose()
 
-    with pytest.raises(EvidenceError, match=r"has tables of version 99, this router's are of version 2: name another"):
+    with pytest.raises(EvidenceError, match=r"has tables of version 99, this router's are of version 3: name another"):
         open_for_reading(url)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ..evidence.observations import Kind, Piece
-from ..evidence.timing import first_seconds, own_seconds
+from ..evidence.timing import first_seconds, longest_gap_seconds, own_seconds
 from .observing import answer, call, found, paced, stream
 
 WORDS = ["Hel", "lo", " you", " there", "!"]
@@ -31,6 +31,11 @@ def test_the_first_token_is_the_first_event_and_not_the_first_byte() -> None:
     assert first_seconds(stream(body, pieces=pieces)) == 0.7
     assert first_seconds(answer(body, pieces=pieces)) == 0.1
     assert first_seconds(answer(b"")) is None
+
+
+def test_the_longest_gap_is_one_between_events() -> None:
+    assert longest_gap_seconds(paced(EVENTS, [0.5, 0.5, 0.75, 1.0, 2.0])) == 1.0
+    assert longest_gap_seconds(answer(b"")) is None
 
 
 @pytest.mark.parametrize("burst", [[0.9] * 5, [0.9, 0.901, 0.902, 0.903, 0.905]])
