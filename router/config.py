@@ -327,6 +327,9 @@ class Route(Settings):
     )
     gate: Gate = Field(default=Gate(), description="what the evidence must show before the route may advance")
     trip: Trip | None = Field(default=None, description="when it goes back to legacy by itself; never, if left out")
+    no_way_back: str = Field(
+        default="", description="why legacy can answer nobody, and what would change that; holds the route in extracted"
+    )
     _segments: tuple[paths.Segment, ...] = PrivateAttr(default=())
 
     def model_post_init(self, _: Any) -> None:

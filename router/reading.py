@@ -139,6 +139,7 @@ class _Reading:
             self.add(f"{place}, split", 'stage split needs it: split = { percent = 10, by = "cookie:sessionid" }')
         self.check_shadow(route, place)
         self.check_egress(route, place)
+        self.check_way_back(route, place)
         for other in earlier:
             if other.name == route.name:
                 self.add(f"{place}, name", "is taken by an earlier route: every route needs its own")
@@ -171,6 +172,20 @@ class _Reading:
                 'answered from the tape and its writes rolled back, "live" if copies may make real calls; '
                 "undeclared, only GET and HEAD are copied, and the route has other methods",
             )
+
+    def check_way_back(self, route: Route, place: str) -> None:
+        """Where the monolith's code is deleted nobody may be sent there, by no hand and by no failure."""
+        if not route.no_way_back:
+            return
+        if route.stage != "extracted":
+            self.add(
+                f"{place}, stage",
+                f'stage {route.stage} needs legacy, which cannot answer: "{route.no_way_back}". '
+                "Once it can, take no_way_back out",
+            )
+        for name, sends_back in (("fallback", route.fallback), ("trip", route.trip)):
+            if sends_back:
+                self.add(f"{place}, {name}", "sends callers to legacy, which cannot answer: take it out")
 
     def table(self, model: type[Model], place: str, raw: Any) -> Model | None:
         try:

@@ -137,6 +137,17 @@ def test_rollback_goes_to_legacy_from_anywhere(file: Path) -> None:
     assert result.output.splitlines()[0].startswith("reply: split 50 % → legacy")
 
 
+def test_a_route_without_a_way_back_stays_until_its_sentence_is_taken_out(tmp_path: Path) -> None:
+    line = 'no_way_back = "the view is deleted: deploy release 41 first"\n'
+    file = routes_file(tmp_path, TEXT + line)
+
+    for words in (("rollback", "search"), ("advance", "search", "--to", "reverse")):
+        assert "the view is deleted: deploy release 41 first" in refused(file, *words)
+    file.write_text(TEXT)
+
+    assert run(file, "rollback", "search").exit_code == 0
+
+
 def test_a_route_that_is_there_already_leaves_the_file_alone(file: Path) -> None:
     before = file.stat()
 

@@ -103,6 +103,21 @@ def test_split_and_shadow_draw_with_salts_of_their_own() -> None:
     assert route.shadow.salt not in ("", route.split.salt)
 
 
+def test_a_route_without_a_way_back_lets_nothing_send_callers_to_legacy() -> None:
+    extracted = HEAD + ROUTE.replace('"legacy"', '"extracted"') + 'no_way_back = "its view is deleted"\n'
+
+    assert len(parse(extracted).routes) == 1
+    assert [each.partition(": ")[0] for each in problems(extracted + "fallback = true\ntrip = {}\n")] == [
+        'routes[0] "a", fallback',
+        'routes[0] "a", trip',
+    ]
+    (problem,) = problems(extracted.replace('"extracted"', '"legacy"'))
+    assert problem == (
+        'routes[0] "a", stage: stage legacy needs legacy, which cannot answer: "its view is deleted". '
+        "Once it can, take no_way_back out"
+    )
+
+
 @pytest.mark.parametrize("stage", ["shadow", "split", "reverse"])
 @pytest.mark.parametrize(
     ("methods", "shadow", "is_right"),
