@@ -183,7 +183,7 @@ def _monolith(layout: Layout) -> dict[str, str]:
 def _gunicorn(port: int, workers: int) -> tuple[str, ...]:
     return _python(
         *("-m", "gunicorn", "legacy_app.wsgi:application", "--config", "legacy_app/gunicorn.conf.py"),
-        *("--workers", str(workers), "--bind", f"{HOST}:{port}", "--log-level", "warning", "--preload"),
+        *("--workers", str(workers), "--bind", f"{HOST}:{port}", "--log-level", "warning"),
     )
 
 

@@ -66,7 +66,8 @@ class Stack:
     async def start(self, *plans: Plan) -> None:
         """Starts processes side by side and waits until all of them are ready."""
         for plan in plans:
-            self.running[plan.name] = await start(plan, ROOT, self._log(plan), self.say)
+            running = self.running[plan.name] = await start(plan, ROOT, self._log(plan), self.say)
+            (self.layout.data / f"{plan.name}.pid").write_text(f"{running.pid}\n", "utf-8")
         started = [self.running[plan.name] for plan in plans]
         async with _first_failure() as group:
             for running in started:

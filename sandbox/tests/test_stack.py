@@ -109,12 +109,12 @@ def test_sigterm_stops_everything(start: Callable[[], Started]) -> None:
 
 
 def test_a_second_start_fills_nothing_and_the_death_of_a_process_stops_the_stack(
-    start: Callable[[], Started],
+    start: Callable[[], Started], data: Path
 ) -> None:
     stack = start()
     assert "Filling the database" not in stack.output.read_text()
 
-    os.kill(stack.ready["pids"]["extracted"], signal.SIGKILL)
+    os.kill(int((data / "extracted.pid").read_text()), signal.SIGKILL)
 
     assert stack.process.wait(STOP_SECONDS) == 1
     assert "extracted was ended by signal 9." in stack.output.read_text()
