@@ -59,6 +59,18 @@ def apply(folder: Path, edit: str, *, back: bool = False) -> None:
     _git(folder, *arguments, given=edit)
 
 
+def is_gone(folder: Path, edit: str) -> bool:
+    """Whether there is nothing to take back: its files do not exist any more, or are as they were before it."""
+    names = re.findall(r"^--- a/(.+)$", edit, re.MULTILINE)
+    if not any((folder / name).exists() for name in names):
+        return True
+    try:
+        _git(folder, "apply", "--recount", "--check", "-", given=edit)
+    except Unfit:
+        return False
+    return True
+
+
 def _git(folder: Path, *arguments: str, given: str = "") -> None:
     done = subprocess.run(["git", *arguments], cwd=folder, input=given, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .beginning import Unfit, apply
+from .beginning import Unfit, apply, is_gone
 from .pages import Block, Page
 from .shell import TAKE_OVER_SECONDS, Say, replaced, shell, steps
 
@@ -123,9 +123,12 @@ class Journey:
         return found
 
     def _edited(self, edit: str, *, back: bool = False) -> str | None:
+        edit = replaced(edit, self.real)
         try:
-            apply(self.folder, replaced(edit, self.real), back=back)
+            apply(self.folder, edit, back=back)
         except Unfit as problem:
+            if back and is_gone(self.folder, edit):  # the page's own commands have taken it back
+                return None
             return f"git apply says:\n{problem}\nfor this edit:\n{edit}"
         return None
 

@@ -21,7 +21,7 @@ from migrations_guide.pages import all_pages
 from migrations_guide.shell import replaced
 
 START_SECONDS = 90
-OFFSETS = (0, 1, 2, 3, 10, 12, 20, 30, 99)
+OFFSETS = (0, 1, 2, 3, 10, 12, 20, 30, 40, 41, 42, 99)
 """The ports of the stack, of its router and of what the pages start beside it, counted from the first."""
 
 
@@ -67,10 +67,13 @@ def _real(base: int) -> Mapping[str, str]:
     """What stands for the pages' fixed names. `var/` needs nothing: the pages are done in the folder that holds it."""
     addresses = {f"127.0.0.1:{8000 + offset}": f"127.0.0.1:{base + offset}" for offset in OFFSETS}
     defaults = {
-        "--port 8000": f"--port {base}",
+        "serve --port 8000": f"serve --port {base}",
         "--port 8030": f"--port {base + 30}",
+        "--port 8040": f"--port {base + 40}",
+        "--port 8042": f"--port {base + 42}",
         "sandbox callers --readers": f"sandbox callers --url http://127.0.0.1:{base} --readers",
         ".venv/bin/python": sys.executable,
+        "$PWD/.venv/bin": str(Path(sys.executable).parent),
     }
     return addresses | defaults
 
@@ -85,6 +88,6 @@ def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path) -> None:
 
 def _end_what_pages_started(folder: Path) -> None:
     """A page that failed has not ended it."""
-    for file in (folder / "var").glob("*.pid"):
+    for file in (*(folder / "var").glob("*.pid"), *(folder / "club").glob("*.pid")):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(file.read_text()), signal.SIGTERM)

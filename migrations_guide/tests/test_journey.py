@@ -135,6 +135,30 @@ def test_an_edit_that_does_not_fit_says_what_git_says(tmp_path: Path, real: dict
         journey.next()
 
 
+@pytest.mark.parametrize("command", ["rm word", "echo legacy > word"])
+def test_what_a_roll_backs_commands_have_taken_back_is_not_taken_back_again(
+    command: str, tmp_path: Path, real: dict[str, str], said: list[str]
+) -> None:
+    journey = _journey(tmp_path, real, said, PAGE.replace("$ rm -f answered", f"$ rm -f answered\n$ {command}"))
+    journey.next()
+
+    _, found = journey.undo()
+
+    assert found == []
+    assert journey.state == State()
+
+
+def test_an_edit_that_was_changed_by_hand_is_left_to_the_hand(
+    tmp_path: Path, real: dict[str, str], said: list[str]
+) -> None:
+    journey = _journey(tmp_path, real, said)
+    journey.next()
+    (tmp_path / "word").write_text("mine\n", "utf-8")
+
+    with pytest.raises(Stopped, match="cannot be taken back; put its file right by hand"):
+        journey.undo()
+
+
 def test_what_follows_a_sleep_may_be_late(tmp_path: Path, real: dict[str, str], said: list[str]) -> None:
     late = "$ sleep 0\n$ test -e asked && echo new || { touch asked; echo old; }\nnew\n"
     journey = _journey(tmp_path, real, said, PAGE.replace("$ who=", f"{late}$ who="))

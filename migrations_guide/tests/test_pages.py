@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from migrations_guide.beginning import ROOT, START, start_diff
+from migrations_guide.beginning import ROOT, START, apply, start_diff
 from migrations_guide.pages import GUIDE, RUN, Page, all_pages, blocks, page_of, sections
 from migrations_guide.shell import shows, steps
 
@@ -64,6 +64,15 @@ def test_the_beginning_fits_what_is_there_today() -> None:
     expected = start_diff((ROOT / "routes.toml").read_text("utf-8"))
 
     assert START.read_text("utf-8") == expected, "routes.toml has changed: python -m migrations_guide.beginning"
+
+
+@pytest.mark.parametrize("edit", [edit for page in PAGES for edit in page.edits if "a/legacy_app/" in edit])
+def test_an_edit_of_the_monolith_fits_what_is_there_today(edit: str, tmp_path: Path) -> None:
+    for name in re.findall(r"^--- a/(.+)$", edit, re.MULTILINE):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text((ROOT / name).read_text("utf-8"), "utf-8")
+
+    apply(tmp_path, edit)
 
 
 @pytest.mark.parametrize(
