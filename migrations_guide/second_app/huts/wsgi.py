@@ -4,5 +4,5 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "huts.settings")
+os.environ["DJANGO_SETTINGS_MODULE"] = "huts.settings"  # whatever a neighbour has set in this terminal
 application = get_wsgi_application()
