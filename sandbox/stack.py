@@ -67,7 +67,7 @@ class Stack:
         """Starts processes side by side and waits until all of them are ready."""
         for plan in plans:
             running = self.running[plan.name] = await start(plan, ROOT, self._log(plan), self.say)
-            (self.layout.data / f"{plan.name}.pid").write_text(f"{running.pid}\n", "utf-8")
+            (_made(self.layout.data / "pids") / plan.name).write_text(f"{running.pid}\n", "utf-8")
         started = [self.running[plan.name] for plan in plans]
         async with _first_failure() as group:
             for running in started:
@@ -97,9 +97,12 @@ class Stack:
         }
 
     def _log(self, plan: Plan) -> Path:
-        folder = self.layout.data / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{plan.name}.log"
+        return _made(self.layout.data / "logs") / f"{plan.name}.log"
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @asynccontextmanager

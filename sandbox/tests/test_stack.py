@@ -114,7 +114,7 @@ def test_a_second_start_fills_nothing_and_the_death_of_a_process_stops_the_stack
     stack = start()
     assert "Filling the database" not in stack.output.read_text()
 
-    os.kill(int((data / "extracted.pid").read_text()), signal.SIGKILL)
+    os.kill(int((data / "pids" / "extracted").read_text()), signal.SIGKILL)
 
     assert stack.process.wait(STOP_SECONDS) == 1
     assert "extracted was ended by signal 9." in stack.output.read_text()
