@@ -19,9 +19,9 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from .config import Config, Route
-from .errors import EditError
-from .problems import did_you_mean, in_words
-from .reading import parse
+from .errors import ConfigError, EditError, Problem
+from .problems import did_you_mean, in_words, unusable
+from .reading import load, parse
 from .steps import Place, place_of
 
 LOCK_SECONDS = 5.0
@@ -29,12 +29,9 @@ LOCK_SECONDS = 5.0
 
 
 def read(file: Path) -> tuple[str, Config]:
-    """The text and what it says. Raises ConfigError, or EditError if it cannot be read."""
-    try:
-        text = file.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EditError(f"{file} cannot be read: {error}. Name the right file with --file.") from None
-    return text, parse(text, str(file))
+    """The text and what it says. Raises ConfigError."""
+    config = load(file)
+    return config.text, config
 
 
 def find(config: Config, name: str) -> Route:
@@ -71,11 +68,12 @@ def moved(text: str, name: str, place: Place) -> str:
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Nobody else edits a file of this folder meanwhile. Raises EditError if somebody does so for too long."""
+    """Nobody else edits a file of this folder meanwhile. Raises EditError if somebody does so for too long, and
+    ConfigError if there is no such folder."""
     try:
         folder = os.open(file.resolve().parent, os.O_RDONLY)
     except OSError as error:
-        raise EditError(f"{file} cannot be changed: {error.strerror}.") from None
+        raise ConfigError(str(file), (Problem("", f"its folder cannot be used: {unusable(error)}"),)) from None
     try:
         deadline = time.monotonic() + LOCK_SECONDS
         while not _takes(folder):

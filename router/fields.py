@@ -30,6 +30,10 @@ def caller_key(value: Any) -> CallerKey:
     raise ValueError('must be "cookie:NAME", "header:NAME" or "address"')
 
 
+def is_upstream_name(value: str) -> bool:
+    return value.replace("-", "").isalnum() and value.isascii() and value.islower()
+
+
 def percent(value: float) -> float:
     if round(value, 2) != value:
         raise ValueError("may have two decimals at most, as in nginx")

@@ -48,6 +48,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f' Did you mean "{close[0]}"?' if close else ""
 
 
+def unusable(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file cannot be read or written, without its name."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is no UTF-8: save it as UTF-8 text"
+    return error.strerror or str(error)
+
+
 def in_words(names: Iterable[str]) -> str:
     return ", ".join(names)
 

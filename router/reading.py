@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from . import paths
+from . import fields, paths
 from .config import (
     COPIED_UNDECLARED,
     COPYING,
@@ -28,7 +28,7 @@ from .config import (
     Upstream,
 )
 from .errors import ConfigError, Problem
-from .problems import did_you_mean, from_validation, in_words
+from .problems import did_you_mean, from_validation, in_words, unusable
 
 Model = TypeVar("Model", bound=Settings)
 
@@ -36,11 +36,11 @@ Model = TypeVar("Model", bound=Settings)
 def load(file: Path) -> Config:
     """Read and check a routes.toml. Raises ConfigError with every problem that it has."""
     try:
-        text = file.read_text("utf-8")
+        text = file.read_bytes().decode()  # line ends as they are: `edit` puts the text back
     except FileNotFoundError:
         raise _unusable(file, f'there is no such file: write one, or name another (looked in "{Path.cwd()}")') from None
     except (OSError, UnicodeDecodeError) as error:
-        raise _unusable(file, f"cannot be read: {error}") from None
+        raise _unusable(file, f"cannot be read: {unusable(error)}") from None
     return parse(text, str(file))
 
 
@@ -93,7 +93,7 @@ class _Reading:
         found = {}
         for name, value in raw.items() if isinstance(raw, dict) else ():
             place = f"upstreams.{name}"
-            if not name.replace("-", "").isalnum() or not name.isascii() or not name.islower():
+            if not fields.is_upstream_name(name):
                 self.add(place, "the name must be small letters, digits and dashes")
             table = {"url": value} if isinstance(value, str) else value
             found[name] = self.table(Upstream, place, table)

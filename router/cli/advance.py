@@ -20,7 +20,10 @@ File = Annotated[Path, typer.Option("--file", help="the routes.toml to change")]
 To = Annotated[str | None, typer.Option("--to", metavar="STAGE", help="go to this stage instead of one step on")]
 Percent = Annotated[float | None, typer.Option(help="go to stage split with this share of the callers")]
 Auto = Annotated[bool, typer.Option("--auto", help="walk all steps, each when the evidence allows it; back on a no-go")]
-Hold = Annotated[float, typer.Option(min=0, help="with --auto: stay at least so long at each step")]
+Hold = Annotated[
+    float | None,
+    typer.Option(min=0, help=f"with --auto: stay at least so long at each step, {HOLD_SECONDS:g} if left out"),
+]
 Force = Annotated[bool, typer.Option("--force", help="move although something speaks against it; needs --reason")]
 Reason = Annotated[str, typer.Option(help="why it is moved by force")]
 
@@ -30,7 +33,7 @@ def advance(
     to: To = None,
     percent: Percent = None,
     auto: Auto = False,
-    hold_seconds: Hold = HOLD_SECONDS,
+    hold_seconds: Hold = None,
     force: Force = False,
     reason: Reason = "",
     file: File = Path("routes.toml"),
@@ -39,10 +42,12 @@ def advance(
     if force and not reason.strip():
         raise EditError("Say why it is moved by force: --reason TEXT.")
     if auto:
-        if force or percent is not None:
-            raise EditError("--auto goes by the evidence alone: leave out --force and --percent.")
-        _walk(name, to or "extracted", hold_seconds, file)
+        if force or reason or percent is not None:
+            raise EditError("--auto goes by the evidence alone: leave out --force, --reason and --percent.")
+        _walk(name, to or "extracted", HOLD_SECONDS if hold_seconds is None else hold_seconds, file)
         return
+    if hold_seconds is not None:
+        raise EditError("--hold-seconds is for --auto: add that, or leave it out.")
     with locked(file):
         text, config = read(file)
         route = find(config, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,8 @@ from ..routes import Table
 from ..stages import caller_of, decide
 from .check import who_answers, who_is_copied
 
+SAY = "say a method and a path, such as: explain POST /api/tickets/7/summary"
+
 Words = Annotated[list[str], typer.Argument(metavar="[routes.toml] METHOD PATH", show_default=False)]
 HeaderLines = Annotated[
     list[str],
@@ -31,6 +34,7 @@ def explain(words: Words, header: HeaderLines = [], address: Address = "127.0.0.
     """Name the route, the stage and the upstream of one request."""
     file, method, path = _request(words)
     config = load(file)
+    _check_address(address)
     headers = [_header(line) for line in header]
     raw_path = path.partition("?")[0].encode("ascii")
     route = Table(config.routes).match(method, raw_path)
@@ -74,13 +78,22 @@ def _request(words: list[str]) -> tuple[Path, str, str]:
     if len(words) == 2:
         words = ["routes.toml", *words]
     if len(words) != 3:
-        raise typer.BadParameter("say a method and a path, such as: explain POST /api/tickets/7/summary")
+        raise typer.BadParameter(SAY)
     file, method, path = words
     if not path.startswith("/"):
-        raise typer.BadParameter(f'the path must begin with a slash: "/{path}"')
+        raise typer.BadParameter(f'"{path}" is no path, which must begin with a slash: {SAY}')
+    if not method.isalpha():
+        raise typer.BadParameter(f'"{method}" is no method: {SAY}')
     if not path.isascii():
         raise typer.BadParameter("write the path as it is sent: percent-encode what is not ASCII")
     return Path(file), method.upper(), path
+
+
+def _check_address(said: str) -> None:
+    try:
+        ip_address(said)
+    except ValueError:
+        raise typer.BadParameter(f'"{said}" is no address: write --address 192.0.2.7, say') from None
 
 
 def _header(line: str) -> tuple[bytes, bytes]:

@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 import typer
 from rich.console import Console
 
+from .. import fields
 from ..config import LEGACY
 from ..reading import parse
 
@@ -90,6 +91,8 @@ def init(
 ) -> None:
     """Write a first routes.toml. Exit status 2 if it is there already or something is wrong with what was said."""
     name, url = _pair(extracted, "--extracted assistant=http://127.0.0.1:8002")
+    if not fields.is_upstream_name(name):
+        raise typer.BadParameter(f'"{name}" is no name: take small letters, digits and dashes')
     if name == LEGACY:
         raise typer.BadParameter(f'"{LEGACY}" is the monolith: give the extracted service another name')
     routes = [_beginning(each) for each in route]

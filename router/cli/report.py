@@ -13,12 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ..config import Config, Route
 from ..edit import find
-from ..errors import EvidenceError
+from ..errors import EditError, EvidenceError
 from ..evidence.gates import RATES, Word, in_short, in_words
 from ..reading import load
 from .check import File
-from .survey import PAPER_COLUMNS
+from .survey import PAPER_COLUMNS, write
 
 if TYPE_CHECKING:
     from ..report import RouteReport
@@ -50,15 +51,22 @@ def report(file: File = Path("routes.toml"), route: ONE = "", as_json: AsJson = 
         raise EvidenceError(f"Reports need {missing.name}: pip install sqlalchemy") from None
     config = load(file)
     if route:
-        config = config._replace(routes=(find(config, route),))
+        config = config._replace(routes=(_find(config, route),))
     found = reported(config, open_for_reading(config.evidence.url))
     if html:
-        html.write_text(page(found, time.time()), "utf-8")
+        write(html, page(found, time.time()))
     if as_json:
         print(json.dumps([in_json(each) for each in found], indent=2))
     else:
         _print(found)
     raise typer.Exit(exit_status(found))
+
+
+def _find(config: Config, name: str) -> Route:
+    try:
+        return find(config, name)
+    except EditError as error:  # its status 1 would say no-go
+        raise typer.BadParameter(str(error)) from None
 
 
 def exit_status(found: list[RouteReport]) -> Exit:

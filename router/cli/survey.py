@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import SpansError
+from ..problems import unusable
 from ..spans import read_spans
 from ..survey import Survey, Surveyed, survey
 from ..survey_plot import plot
@@ -39,16 +40,24 @@ def survey_spans(
         text = sys.stdin.read() if str(spans) == "-" else spans.read_text("utf-8")
         found = survey(read_spans(text, str(spans)), service)
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{spans} cannot be read: {error}") from None
+        raise typer.BadParameter(f"{spans} cannot be read: {unusable(error)}") from None
     except SpansError as error:
         print(error, file=sys.stderr)
         raise typer.Exit(2) from None
     if plot_file:
-        plot_file.write_text(plot(found), "utf-8")
+        write(plot_file, plot(found))
     if as_json:
         print(json.dumps(as_document(found, workers), indent=2))
     else:
         _print(found, workers)
+
+
+def write(file: Path, text: str) -> None:
+    """A page or a picture that was asked for beside the table."""
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be written: {unusable(error)}") from None
 
 
 def as_document(found: Survey, workers: int) -> dict[str, Any]:

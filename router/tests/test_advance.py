@@ -198,6 +198,8 @@ def test_the_mode_survives_and_a_link_stays_a_link(file: Path, tmp_path: Path) -
         (["advance", "reply", "--to", "extracted", "--percent", "5"], "Only stage split has a percentage"),
         (["advance", "reply", "--percent", "101"], "101 is no percentage: say 0 to 100"),
         (["advance", "reply", "--force"], "Say why it is moved by force: --reason TEXT."),
+        (["advance", "reply", "--hold-seconds", "3"], "--hold-seconds is for --auto: add that, or leave it out."),
+        (["advance", "reply", "--auto", "--reason", "late"], "leave out --force, --reason and --percent."),
         (["advance", "search", "--percent", "5"], '"search" has no split to move to: give it one, such as split = {'),
         (["rollback", "replay"], 'There is no route "replay".'),
     ],
@@ -282,6 +284,14 @@ def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(file: Path, monke
     monkeypatch.setattr("tempfile.mkstemp", full)
 
     assert "cannot be changed: No space left on device. Nothing was written." in refused(file, "rollback", "search")
+
+
+@pytest.mark.parametrize("name", ["none.toml", "none/routes.toml"])
+def test_a_file_that_is_not_there_ends_with_status_2_as_everywhere(tmp_path: Path, name: str) -> None:
+    result = ended("rollback", "reply", "--file", str(tmp_path / name))
+
+    assert result.returncode == 2
+    assert "no such file" in result.stderr.lower()
 
 
 def test_a_refused_edit_ends_with_status_1_and_one_sentence(file: Path) -> None:

@@ -182,10 +182,12 @@ def test_explain_says_who_gets_a_copy_and_why_nobody_does(file: str) -> None:
     ("words", "sentence"),
     [
         ([], "say a method and a path"),
-        (["GET"], "the path must begin with a slash"),
-        (["GET", "api"], "the path must begin with a slash"),
+        (["GET"], '"GET" is no path, which must begin with a slash: say a method and a path'),
+        (["GET", "api"], '"api" is no path'),
+        (["G T", "/"], '"G T" is no method: say a method and a path'),
         (["GET", "/é"], "percent-encode what is not ASCII"),
         (["GET", "/", "--header", "nonsense"], "is no header: write --header 'name: value'"),
+        (["GET", "/", "--address", "home"], '"home" is no address: write --address 192.0.2.7, say'),
     ],
 )
 def test_explain_of_nonsense_says_what_to_write(file: str, words: list[str], sentence: str) -> None:

@@ -188,6 +188,22 @@ def test_a_pipeline_goes_by_the_exit_status(moving: Moving, count: int, verdict:
     assert moving.run("report").exit_code == status
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--route", "asc"], 'There is no route "asc". Did you mean "ask"?'),
+        (["--html", "/nowhere/page.html"], "/nowhere/page.html cannot be written: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_reported_is_no_verdict(moving: Moving, words: list[str], sentence: str) -> None:
+    moving.saw(1)
+
+    told = moving.run("report", *words)
+
+    assert told.exit_code == 2
+    assert sentence in " ".join(told.output.replace("│", " ").split())
+
+
 def test_a_route_that_should_be_copied_and_never_was_is_reported_loudly(moving: Moving) -> None:
     Moving(moving.folder, "legacy").saw(1)
     moving.file.write_text(moving.file.read_text().replace('"legacy"   # mind', '"shadow"   # mind'))

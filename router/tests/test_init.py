@@ -115,6 +115,7 @@ def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     [
         (("--legacy", "127.0.0.1:9001", "--extracted", "shop=http://127.0.0.1:9002"), "must look like"),
         (("--legacy", "http://127.0.0.1:1", "--extracted", "http://127.0.0.1:2"), "has no name and value"),
+        (("--legacy", "http://127.0.0.1:1", "--extracted", "A B=http://127.0.0.1:2"), '"A B" is no name: take small'),
         (("--legacy", "http://127.0.0.1:1", "--extracted", "legacy=http://127.0.0.1:2"), "is the monolith"),
         ((*BOTH, "--route", "a=b"), "must begin with a slash"),
         ((*BOTH, "--route", "a=G.T /b"), "routes[0]"),

@@ -209,7 +209,7 @@ def test_the_local_file_and_otlp_json_are_read_alike_on_one_line_many_lines_or_o
 
 @pytest.mark.parametrize(
     ("text", "place"),
-    [("hello", "line 1"), ('{"name": "x"}', "KeyError"), ('{"resourceSpans": [{"scopeSpans": 3}]}', "")],
+    [("hello", "line 1"), ('{"name": "x"}', "spans.json: "), ('{"resourceSpans": [{"scopeSpans": 3}]}', "")],
 )
 def test_what_is_no_span_is_refused_in_one_sentence(text: str, place: str) -> None:
     with pytest.raises(SpansError, match="this is no span: give a file that TRACES_FILE wrote") as refused:
@@ -260,6 +260,13 @@ def test_json_and_plot_hold_the_same_routes(tmp_path: Path) -> None:
     words = "".join(drawn.itertext())
     assert "GET /ask" in words
     assert "GET /a<b" in words
+
+
+def test_a_plot_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    told = run(file_of(tmp_path, request("/ask", 0, 5.0)), "--plot", str(tmp_path))
+
+    assert told.exit_code == 2
+    assert "cannot be written: Is a directory" in " ".join(told.output.replace("│", " ").split())
 
 
 def test_the_words_beside_the_longest_bar_are_inside_the_plot() -> None:
