@@ -135,6 +135,8 @@ def plain(schema: Any) -> Any:
     """Without the words that refuse no value."""
     if not isinstance(schema, Mapping):
         return list(map(plain, schema)) if isinstance(schema, list) else schema
+    if "discriminator" in schema and "oneOf" in schema and "anyOf" not in schema:
+        schema = {"anyOf" if name == "oneOf" else name: value for name, value in schema.items()}  # the tag says which
     told = {
         name: value
         for name, value in schema.items()

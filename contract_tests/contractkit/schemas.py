@@ -65,6 +65,8 @@ def takes_all_of(
 
 @lru_cache(maxsize=1024)  # the same refusals are described with every operation, and looking takes seconds
 def _proof(outer_text: str, inner_text: str, look_seconds: float, only_declared: bool) -> Proof:
+    if outer_text == inner_text:
+        return Proof(Takes.EVERYTHING)
     outer, inner = json.loads(outer_text), json.loads(inner_text)
     if only_declared:
         inner = closed(inner)

@@ -252,6 +252,31 @@ def test_two_spellings_of_one_meaning_are_one(one: Json, other: Json) -> None:
     assert (takes_all_of(one, other).takes, takes_all_of(other, one).takes) == (Takes.EVERYTHING, Takes.EVERYTHING)
 
 
+def test_which_of_tagged_alternatives_it_is_says_the_tag() -> None:
+    """Without it, what fits two of them would be refused, and nothing could be proven."""
+    cat, dog = (
+        {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}, name: {}}} for name in "cd"
+    )
+    pet = {"oneOf": [cat, dog], "discriminator": {"propertyName": "kind"}}
+
+    assert takes_all_of(pet, {**pet, "description": "x"}, only_declared=True).takes is Takes.EVERYTHING
+    assert takes_all_of(pet, cat, only_declared=True).takes is Takes.EVERYTHING
+    assert takes_all_of(pet, {"type": "object"}, only_declared=True).witness == {}
+
+
+@settings(deadline=None)
+@given(SCHEMAS, SCHEMAS, st.lists(VALUES, max_size=6))
+def test_no_value_contradicts_a_proof(one: Json, other: Json, values: list[Any]) -> None:
+    outer, inner = schema_as_3_1(one), schema_as_3_1(other)
+    takes, takes_too = jsonschema_rs.validator_for(inner), jsonschema_rs.validator_for(outer)
+
+    proof = takes_all_of(outer, inner, look_seconds=0)
+
+    only_inner = [value for value in values if takes.is_valid(value) and not takes_too.is_valid(value)]
+    assert not only_inner or proof.takes is not Takes.EVERYTHING
+    assert not proof.has_witness or (takes.is_valid(proof.witness) and not takes_too.is_valid(proof.witness))
+
+
 def test_a_format_that_refuses_values_is_a_limit() -> None:
     proof = takes_all_of({"type": "string", "format": "uuid"}, {"type": "string"})
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from typing import Any
 
 import pytest
@@ -25,19 +26,35 @@ def promised() -> Promise:
     return Promise({**raw, "paths": {path: raw["paths"][path] for path in (SUMMARY, SEARCH, JOB)}})
 
 
-@pytest.fixture(scope="module", params=GENERATORS)
-def documents(request: pytest.FixtureRequest) -> dict[str, Json]:
-    """By change, as the generator printed them; "" is without any."""
+@cache
+def printed_by(generator: str) -> dict[str, Json]:
+    """By change; "" is without any."""
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": f"{__package__}.generators.settings"}
-    command = [sys.executable, "-m", f"{__package__}.generators.{request.param}"]
+    command = [sys.executable, "-m", f"{__package__}.generators.{generator}"]
     told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=SECONDS)
     found: dict[str, Json] = json.loads(told.stdout)
+    return found
+
+
+@pytest.fixture(scope="module", params=GENERATORS)
+def documents(request: pytest.FixtureRequest) -> dict[str, Json]:
+    found = printed_by(request.param)
     assert found[""]["openapi"].startswith(GENERATORS[request.param])
     return found
 
 
 def test_what_was_written_as_promised_keeps_the_promise(documents: dict[str, Json]) -> None:
     assert list(map(str, findings(promised(), Promise(documents[""]), "legacy"))) == []
+
+
+def test_drf_spectacular_says_the_same_in_3_0_and_in_3_1() -> None:
+    """It spells them differently itself: `nullable` in the one, types and alternatives in the other."""
+    older, newer = (Promise(printed_by("rest_framework")[key]) for key in ("", "as 3.1"))
+
+    assert [list(map(str, findings(one, other, "legacy"))) for one, other in ((older, newer), (newer, older))] == [
+        [],
+        [],
+    ]
 
 
 REQUEST, ANSWER = "request body", "answer 200 body"

@@ -6,6 +6,7 @@ from typing import Any
 import django
 from django.urls import path
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.settings import patched_settings
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework.serializers import (
     CharField,
@@ -126,4 +127,6 @@ def document(changed: str = "", fields: Fields | None = None) -> Any:
 
 if __name__ == "__main__":
     django.setup()
-    print(json.dumps({"": document()} | {change: document(*told) for change, told in CHANGES.items()}))
+    with patched_settings({"OAS_VERSION": "3.1.1"}):
+        newer = document()
+    print(json.dumps({"": document(), "as 3.1": newer} | {change: document(*told) for change, told in CHANGES.items()}))
