@@ -23,6 +23,8 @@ Both = Callable[[Schema, Schema], Schema]
 
 MOST = 200
 """Of one place."""
+LONGEST = 100_000
+"""Characters of a text; whose limit is beyond it has no limit for our purpose."""
 LONGEST_DRAWN = 64
 """Hypothesis would draw longer texts for minutes."""
 _ANYTHING: tuple[Any, ...] = ("a", 1, None, True, [], {})
@@ -136,15 +138,16 @@ def _texts(schema: Json, both: Both) -> Iterator[Any]:
         yield from _matching(schema["pattern"], shortest)
     if "pattern" in schema or "format" in schema:
         return
-    yield "a" * max(shortest, longest != 0)
-    yield "a" * shortest
-    if longest is not None:
-        yield "a" * longest
+    for length in (max(shortest, longest != 0), shortest, longest):
+        if length is not None and length <= LONGEST:
+            yield "a" * length
 
 
 @lru_cache(maxsize=256)
 def _matching(pattern: str, shortest: int) -> tuple[str, ...]:
     """A text that matches: a well-known one, or else it is drawn."""
+    if shortest > LONGEST:
+        return ()
     known = [text for texts in _FORMATTED.values() for text in texts if len(text) >= shortest]
     with contextlib.suppress(re.error, HypothesisException):
         for text in ("a" * max(shortest, 1), "0" * max(shortest, 1), *known):

@@ -277,6 +277,13 @@ def test_no_value_contradicts_a_proof(one: Json, other: Json, values: list[Any])
     assert not proof.has_witness or (takes.is_valid(proof.witness) and not takes_too.is_valid(proof.witness))
 
 
+def test_a_limit_beyond_all_measure_costs_nothing() -> None:
+    far = 10**12
+    proof = takes_all_of({"type": "string", "maxLength": far}, {"type": "string", "maxLength": 2 * far}, look_seconds=0)
+
+    assert (proof.takes, proof.has_witness) == (Takes.NOT_ALL, False)
+
+
 def test_a_format_that_refuses_values_is_a_limit() -> None:
     proof = takes_all_of({"type": "string", "format": "uuid"}, {"type": "string"})
 
