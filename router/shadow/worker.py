@@ -187,7 +187,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(OSError, AttributeError):
         os.nice(NICENESS)
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # Linux: does not push others off when it wakes up
+        # Linux: whoever serves callers takes the processor from it at once. From a process that is only nice they would
+        # get it after its turn, which is milliseconds.
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s shadow %(message)s")
     sock = socket.socket(fileno=int(sys.argv[1]))
     try:

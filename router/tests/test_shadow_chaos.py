@@ -97,6 +97,10 @@ def open_in(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+def has_opened(file: Path, pid: int) -> bool:
+    return str(file) in {os.path.realpath(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: getattr(script, "__name__", ""))
 async def test_callers_do_not_notice_what_the_candidate_does(tmp_path: Path, script: Script) -> None:
     async with (
@@ -108,6 +112,7 @@ async def test_callers_do_not_notice_what_the_candidate_does(tmp_path: Path, scr
         await router.ask(POST)
         await until(lambda: counts.sent == 1, seconds=20)
         (child,) = children(os.getpid())
+        await until(lambda: has_opened(tmp_path / "evidence.db-shm", child), seconds=20)
         tasks, before = asyncio.all_tasks(), descriptors()
         childs, memory = open_in(child), resident(child)
 

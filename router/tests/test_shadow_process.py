@@ -54,6 +54,11 @@ def children(parent: int) -> list[int]:
     return found
 
 
+def classes_of(pid: int) -> list[int]:
+    """The scheduling class of each thread."""
+    return [os.sched_getscheduler(int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir()]
+
+
 def sent(router: Serving) -> int:
     return router.counts["r"].sent
 
@@ -70,7 +75,10 @@ async def test_copies_are_made_in_a_process_that_lets_callers_go_first(tmp_path:
 
         (pid,) = children(os.getpid())
         assert len(service.asked) == 20
+        classes = classes_of(pid)
+        assert len(classes) > 1  # the evidence is written by a thread of its own
         assert os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0)
+        assert set(classes) == {os.SCHED_IDLE}
 
     assert children(os.getpid()) == []
 
