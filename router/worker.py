@@ -18,14 +18,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from .app import RouterApp
 from .listener import BACKLOG, turn_away, waiting, welcome
 from .server import ServerProtocol
 
@@ -45,9 +45,18 @@ class Stopping(NamedTuple):
 
 
 class Worker(uvicorn.Server):
-    """`ear` is the Unix socket on which it tells its state, as a line of JSON, to whoever connects."""
+    """`ear` is the Unix socket on which it tells its state, as a line of JSON, to whoever connects; the application
+    has its `standing` in it, and `reads_again` on a SIGHUP."""
 
-    def __init__(self, app: RouterApp, number: int, ear: Path, stopping: Stopping) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        number: int,
+        ear: Path,
+        stopping: Stopping,
+        standing: Callable[[], dict[str, Any]] = dict,
+        reads_again: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -65,7 +74,8 @@ class Worker(uvicorn.Server):
                 backlog=BACKLOG,
             )
         )
-        self._app = app
+        self._standing = standing
+        self._reads_again = reads_again
         self._number = number
         self._ear = ear
         self._delay_seconds = stopping.delay_seconds
@@ -77,7 +87,7 @@ class Worker(uvicorn.Server):
             "pid": os.getpid(),
             "uptime_seconds": round(time.monotonic() - self._began, 1),
             "is_draining": self.should_exit,
-            **self._app.standing(),
+            **self._standing(),
             "process": {"tasks": len(asyncio.all_tasks()), **_figures()},
         }
 
@@ -90,7 +100,7 @@ class Worker(uvicorn.Server):
         yield
 
     def _read_again(self, _: int, __: FrameType | None) -> None:
-        self._app.reload.ask()
+        self._reads_again()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -21,13 +21,14 @@ MERCY_SECONDS = 15.0
 
 _log = logging.getLogger(__name__)
 
-Target = Callable[[int, socket.socket], None]
+Work = Callable[[int, socket.socket], None]
+"""What one of them does, by its number, at the listener; to be had in another process too."""
 
 
 class Workers:
     """`ears` is the folder where each worker that is up has a socket, named for its number."""
 
-    def __init__(self, count: int, target: Target, listener: socket.socket, ears: Path, stop_seconds: float) -> None:
+    def __init__(self, count: int, target: Work, listener: socket.socket, ears: Path, stop_seconds: float) -> None:
         self._target = target
         self._listener = listener
         self._ears = ears

@@ -22,7 +22,7 @@ from ..listener import open_listener
 from ..measurements import Measurements
 from ..telemetry import TraceId
 from ..worker import Stopping, Worker
-from ..workers import Workers
+from ..workers import Work, Workers
 from .check import File
 
 LOGGING: dict[str, Any] = {
@@ -65,12 +65,17 @@ def serve(
         work = functools.partial(_work, file, Path(folder), stopping, bool(admin))
         operators = _operators(admin, Path(folder), workers, file) if admin else None
         logging.getLogger(__name__).info("Serving %s on http://%s:%d", file, host, listener.getsockname()[1])
-        if workers == 1:
-            work(0, listener)
-        else:
-            Workers(workers, work, listener, Path(folder), sum(stopping)).run()
+        run(workers, work, listener, Path(folder), stopping)
         if operators:
             operators.stop()
+
+
+def run(count: int, work: Work, listener: socket.socket, ears: Path, stopping: Stopping) -> None:
+    """Until they were stopped: one in this process, several in theirs."""
+    if count == 1:
+        work(0, listener)
+    else:
+        Workers(count, work, listener, ears, sum(stopping)).run()
 
 
 def _work(
@@ -80,7 +85,8 @@ def _work(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the worker can do what it asks for
     logging.config.dictConfig(LOGGING)
     app = RouterApp(file, measurements=Measurements() if is_measured else None, spare=folder / "routes.toml")
-    Worker(app, number, folder / f"{number}.sock", stopping).run([listener])
+    ear = folder / f"{number}.sock"
+    Worker(app, number, ear, stopping, app.standing, app.reload.ask).run([listener])
 
 
 def _operators(address: str, folder: Path, workers: int, file: Path) -> Admin:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,8 +17,6 @@ from ..evidence.tape import Tape
 from ..reading import load
 from ..upstream import Pool
 from .calls import Calls
-
-FILE_ENV = "STRANGLER_ROUTES"
 
 
 class EgressApp(Starlette):
@@ -50,11 +47,6 @@ class EgressApp(Starlette):
         pool.close()
         tape.close()
         store.close()
-
-
-def create_app() -> EgressApp:
-    """A factory, for each worker process."""
-    return EgressApp(Path(os.environ.get(FILE_ENV, "routes.toml")))
 
 
 async def _opened(tape: Tape) -> None:

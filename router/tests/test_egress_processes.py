@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -16,7 +17,8 @@ import pytest
 from .evidence import skip_without_sqlalchemy
 from .postgresql import Server, running_postgresql
 from .serving import routes_file
-from .wire import caller, until, upstream
+from .test_operations import SECONDS, Load
+from .wire import OK, Talk, caller, until, upstream
 
 skip_without_sqlalchemy()
 
@@ -112,6 +114,45 @@ async def test_workers_share_one_port_and_one_tape(url: str, tmp_path: Path) -> 
 
     assert replayed == recorded
     assert len(provider.asked) == 30
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_stop_under_load_loses_no_call_and_ends_recordings_that_are_under_way(
+    tmp_path: Path, workers: str
+) -> None:
+    may_end = asyncio.Event()
+
+    async def talk(talk: Talk) -> None:
+        while (asked := await talk.request()) is not None:
+            if asked.target == b"/":
+                await talk.send(OK)
+                continue
+            await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha")
+            await may_end.wait()
+            await talk.send(b"lf")
+
+    load, url = Load(), f"sqlite:///{tmp_path}/evidence.db"
+    async with upstream(talk) as provider:
+        file = routes_file(tmp_path, settings(provider.url, url))
+        async with processes(file, 1, "--workers", workers) as (egress,), caller(egress.port) as primary:
+            await primary.send(request(ONE, PRIMARY))
+            await primary.head()
+            callers = [asyncio.create_task(load.run(egress.port)) for _ in range(8)]
+            await until(lambda: load.answered > 200, seconds=SECONDS)
+
+            stopping = asyncio.create_task(asyncio.to_thread(egress.stop))
+
+            await asyncio.wait_for(asyncio.gather(*callers), SECONDS)  # ends as soon as the listener is closed
+            assert not stopping.done()
+            may_end.set()
+            assert await primary.piece() + await primary.piece() == b"half"
+            assert await stopping == 0
+    tape = Tape(url)
+    (effect,) = await tape.effects_of(ONE, "primary")
+    tape.close()
+
+    assert load.lost == 0
+    assert (effect.status, effect.is_whole) == (200, True)
 
 
 async def test_a_recording_whose_process_was_killed_is_not_taken_for_whole(url: str, tmp_path: Path) -> None:
