@@ -26,6 +26,7 @@ from .spans import CHAT, EMBEDDINGS, ModelCall, ModelCalls
 from .sse import Event, EventParser
 from .telemetry import OFF, Telemetry
 
+CHAT_PATH, EMBEDDINGS_PATH = "chat/completions", "embeddings"  # below LLM_BASE_URL
 LARGEST_ANSWER_BYTES = 16_777_216
 LARGEST_REFUSAL_BYTES = 65_536
 SLOWEST_REFUSAL_SECONDS = 2.0
@@ -66,6 +67,8 @@ class Provider:
     ) -> None:
         self.models = models
         self._client = client
+        # httpx puts a relative address together anew for each request, which takes as long as to make the rest of it.
+        self._addresses = {path: client.base_url.join(path) for path in (CHAT_PATH, EMBEDDINGS_PATH)}
         self._deadlines = deadlines
         self._retries = retries
         self._places = places
@@ -77,7 +80,7 @@ class Provider:
 
     async def complete(self, request: Mapping[str, Any], until: float | None = None) -> Completion:
         with self._calls.begin(CHAT, self.models.chat) as call, call.current():
-            content = await self._answered("chat/completions", request, until)
+            content = await self._answered(CHAT_PATH, request, until)
             completion = completions.completion(content, self.models.chat)
             call.answered(completion.finish.model, completion.finish.usage, completion.finish.finish_reason)
         return completion
@@ -86,7 +89,7 @@ class Provider:
         """One vector of DIMENSIONS numbers per text, in the order of the texts."""
         request = {"model": self.models.embedding, "input": list(texts), "dimensions": DIMENSIONS}
         with self._calls.begin(EMBEDDINGS, self.models.embedding) as call, call.current():
-            content = await self._answered("embeddings", request, until)
+            content = await self._answered(EMBEDDINGS_PATH, request, until)
             embeddings = completions.embeddings(content, len(texts), self.models.embedding)
             call.answered(embeddings.model, embeddings.usage)
         return embeddings
@@ -130,7 +133,7 @@ class Provider:
             with patience.until(first_end):
                 await held.enter_async_context(self._places.taken())
                 with call.current():
-                    response = await self._sent("chat/completions", body, first_end)
+                    response = await self._sent(CHAT_PATH, body, first_end)
             async with _closing(response):
                 pieces, wait_until = response.aiter_bytes(), first_end
                 while True:
@@ -161,7 +164,7 @@ class Provider:
         raise AssertionError("count() has no end")
 
     async def _attempt(self, path: str, content: bytes) -> httpx.Response | Setback:
-        request = self._client.build_request("POST", path, content=content)
+        request = self._client.build_request("POST", self._addresses[path], content=content)
         try:
             with _named_errors():
                 response = await self._client.send(request, stream=True)

@@ -11,7 +11,8 @@ from dataclasses import replace
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-BAGGAGE = "strangler.role=shadow"
+MARK = ("strangler.role", "shadow")
+BAGGAGE = "=".join(MARK)
 HEADER = "X-Shadow-Writes"
 
 Writes = Counter[str]
@@ -45,7 +46,7 @@ class Shadow:
 
 def is_shadow(baggage: str) -> bool:
     """Whether this baggage header (https://www.w3.org/TR/baggage/) has the mark among its entries."""
-    return any(_entry(member) == tuple(BAGGAGE.split("=")) for member in baggage.split(","))
+    return any(_entry(member) == MARK for member in baggage.split(","))
 
 
 def report(writes: Writes) -> str:

@@ -33,15 +33,15 @@ async def unless_caller_leaves(receive: Receive, work: Awaitable[Result]) -> Res
     """The work's result; if the caller leaves before, the work is cancelled and this raises CallerLeft."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_disconnected(receive))
+    leaving.add_done_callback(lambda _: working.cancel())
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise CallerLeft
+        return await working  # also waits for the end of what was cancelled
+    except asyncio.CancelledError:
+        if leaving.done():
+            raise CallerLeft from None
+        raise
     finally:
-        working.cancel()
         leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 class EventStream(Response):

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 # What one prompt may hold: the opening message, the latest later ones, and so much of each.
 MOST_LATER_TURNS = 30
@@ -115,7 +115,13 @@ def _messages(prompt: str, facts: Mapping[str, Any]) -> Messages:
 
 
 def _rendered(template: str, facts: Mapping[str, Any]) -> str:
-    return _environment().get_template(template).render(facts).removesuffix("\n")
+    return _template(template).render(facts).removesuffix("\n")
+
+
+@lru_cache
+def _template(name: str) -> Template:
+    """Read and compiled once. The environment would look at the file each time, to see whether it has changed."""
+    return _environment().get_template(name)
 
 
 @lru_cache(maxsize=1)
@@ -125,6 +131,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=False,  # noqa: S701
         keep_trailing_newline=True,
+        auto_reload=False,
         undefined=StrictUndefined,
     )
 
