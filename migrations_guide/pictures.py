@@ -136,24 +136,29 @@ def _chromium() -> str:
 def _studio(data: Path, demo_data: Path, chromium: str) -> Iterator[Studio]:
     data.mkdir()
     routes, ready = data / "pictures.toml", data / "ready.json"
-    routes.write_text(_of_two_routes((ROOT / "routes.toml").read_text("utf-8")), "utf-8")
+    routes.write_text(of_two_routes((ROOT / "routes.toml").read_text("utf-8")), "utf-8")
     options = ("--port-base", "0", "--data", str(data), "--routes", str(routes), "--ready-file", str(ready), "--quiet")
     command = [sys.executable, "-m", "sandbox", "up", *options, *UNHURRIED]
     stack = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         _wait(stack, ready)
         told = json.loads(ready.read_text("utf-8"))
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium, args=OFFLINE)
-            page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        with opened(chromium) as page:
             yield Studio(page, told["router"], told["provider"], routes, data, demo_data)
-            browser.close()
     finally:
         stack.send_signal(signal.SIGINT)
         stack.wait(timeout=60)
 
 
-def _of_two_routes(routes: str) -> str:
+@contextmanager
+def opened(chromium: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=OFFLINE)
+        yield browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        browser.close()
+
+
+def of_two_routes(routes: str) -> str:
     """The first two, the first of them as page 06 has it: its rules come with page 07."""
     two = "\n[[routes]]".join(routes.split("\n[[routes]]")[:3])
     return re.sub(r", rules = \[.*?\n\]", "", two, count=1, flags=re.DOTALL)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,9 @@ import pytest
 from migrations_guide.bars import page_of_bars
 from migrations_guide.beginning import ROOT
 from migrations_guide.pages import all_pages
-from migrations_guide.pictures import PICTURES, TAKEN
+from migrations_guide.pictures import PICTURES, TAKEN, Studio, demo, of_two_routes, opened
 
+CHROMIUM = shutil.which("chromium")
 MOST_BYTES = 150_000
 SHOWN = [found for page in all_pages() for found in re.findall(r"!\[([^\]]*)\]\(pictures/([^)]+)\)", page.text)]
 
@@ -56,3 +60,27 @@ def test_the_longest_bar_has_all_the_room_and_the_others_their_share() -> None:
     assert re.findall(r"width:([\d.]+)%", page) == ["0.8", "75.0", "37.5"]
     assert "beside &lt;them&gt;" in page
     assert ">1,000</span>" in page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser: install Debian's chromium to take a picture")
+def test_the_picture_of_the_demo_is_drawn_from_what_it_measured(tmp_path: Path) -> None:
+    acts = ("alone", "on_legacy", "on_extracted")
+    file = tmp_path / "demo" / "measured.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({act: {"reads": {"p50": 0.01 * 9**n}} for n, act in enumerate(acts)}), "utf-8")
+
+    with opened(str(CHROMIUM)) as page:
+        demo(Studio(page, "", "", tmp_path, tmp_path, tmp_path), tmp_path / "demo.png")
+        shown = page.locator("main").inner_text()
+
+    assert [line for line in shown.splitlines() if line.isdecimal()] == ["10", "90", "810"]
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_report_is_of_two_routes_and_the_first_excuses_nothing() -> None:
+    routes = tomllib.loads(of_two_routes((ROOT / "routes.toml").read_text("utf-8")))["routes"]
+
+    assert [(route["name"], route["shadow"]) for route in routes] == [
+        ("ticket-summary", {"effects": "tape"}),
+        ("ticket-reply", {"effects": "tape"}),
+    ]
