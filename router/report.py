@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
@@ -51,7 +51,7 @@ class RouteReport:
     verdict: RouteVerdict
     groups: tuple[Group, ...]
     clusters: tuple[Cluster, ...]
-    """Of the exemplars: single places, each with exchanges to look at."""
+    """Single places, the most frequent first: counted over everything, with exchanges to look at of the first ones."""
     inconclusive: dict[str, int]
     """Why nothing could be said, of the latest comparisons."""
     copies: dict[str, int]
@@ -80,8 +80,9 @@ def report_of(config: Config, route: Route, engine: Engine) -> RouteReport:
     epoch = epoch_of(config, route)
     history = reading.history(engine, route.name, epoch, route.gate)
     evidence = gathered(history, route.gate, is_live=route.shadow.effects == "live")
-    groups = reading.groups(engine, route.name, epoch)[:GROUPS]
-    shown = reading.exemplars(engine, groups)
+    all_groups = reading.groups(engine, route.name, epoch)
+    groups = all_groups[:GROUPS]
+    clusters = clusters_of(reading.exemplars(engine, groups))
     reasons: dict[str, int] = {}
     latest = reading.latest(engine, route.name, LATEST, epoch=epoch)
     for each in latest:
@@ -94,7 +95,7 @@ def report_of(config: Config, route: Route, engine: Engine) -> RouteReport:
         evidence,
         verdict_of(evidence, route.gate),
         tuple(groups),
-        tuple(clusters_of(shown)),
+        tuple(sorted((_in_full(each, all_groups) for each in clusters), key=lambda each: -each.count)),
         reasons,
         {
             name.removeprefix(COPIES): number
@@ -103,6 +104,19 @@ def report_of(config: Config, route: Route, engine: Engine) -> RouteReport:
         },
         tuple(reading.moves(engine, route.name, MOVES)),
         tuple(_times([each for each in latest if not (each.control_failed or each.candidate_failed)])),
+    )
+
+
+def _in_full(cluster: Cluster, groups: Sequence[Group]) -> Cluster:
+    """Exemplars are the first of each group; how many there are by now, and when the last was, the groups know."""
+    those = [each for each in groups if (cluster.place, cluster.kind) in each.places]
+    if not those:
+        return cluster
+    return replace(
+        cluster,
+        count=sum(each.count for each in those),
+        first_at=min(each.first_at for each in those),
+        last_at=max(each.last_at for each in those),
     )
 
 
