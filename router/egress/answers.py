@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from ..errors import ExchangeError
-from ..evidence.tape import NOT_ON_TAPE
+from ..evidence.observations import NOT_ON_TAPE
 from ..headers import Headers
 
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]

@@ -15,11 +15,11 @@ from starlette.types import Receive, Scope, Send
 
 from ..config import Egress
 from ..errors import AnswerCut, AnswerMalformed, CallerLeft, EvidenceError, ExchangeError
+from ..evidence.observations import NOT_ON_TAPE
 from ..evidence.spending import settle
 from ..evidence.store import Store
 from ..evidence.tape import (
     LOOK_SECONDS,
-    NOT_ON_TAPE,
     PRIMARY,
     SHADOW,
     Call,

@@ -98,10 +98,12 @@ class RouteVerdict:
         if self.word is not Word.KEEP_WATCHING or self.more.at_best is None:
             return self.word
         best, likely = self.more
-        count = f"{best}" if likely == best else f"{best} to {likely}" if likely is not None else f"at least {best}"
+        count = f"about {best}" if likely == best else f"about {best} to {likely}"
+        if likely is None:
+            count = f"at least {best}"
         soon = self.seconds[1] if self.seconds[1] is not None else self.seconds[0]
         time = f", ≈ {in_words(soon)} at the present rate" if soon is not None else ""
-        return f"{self.word} (about {count} more{time})"
+        return f"{self.word} ({count} more{time})"
 
 
 class Seen(NamedTuple):
@@ -234,7 +236,10 @@ def _in_numbers(name: str, rate: Rate | Pairs, limit: Limit) -> str:
     between = f"between {lower:.2%} and {upper:.2%}"
     if isinstance(rate, Pairs):
         if not rate.seen:
-            return f"{name}: live answers differ by nature, and control was never asked twice: set shadow.twice_percent"
+            return (
+                f"{name}: live answers differ by nature, and control gave no second one to go by: shadow.twice_percent "
+                "has it asked, and it has to say X-Shadow-Writes"
+            )
         return (
             f"{name}: {rate.hits} of {rate.seen} by the candidate alone and {rate.control_hits} by control's second "
             f"answer alone, so it is worse by {between}; {limit.rate:.2%} are allowed"

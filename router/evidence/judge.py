@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .bodies import header, is_readable
 from .compare import compare, failure
 from .digests import HIDDEN, Values
-from .observations import Comparison, Difference, Kind, Observation, Second, Verdict
+from .observations import NOT_ON_TAPE, Comparison, Difference, Kind, Observation, Second, Verdict
 from .rules import Rules
 from .timing import first_seconds, longest_gap_seconds, own_seconds
 
@@ -93,7 +93,10 @@ def _why_inconclusive(
         return "the caller left"
     if has_failed(control) and not _was_given_a_failure(control):
         return "both failed" if has_failed(candidate) else "the control failed"
-    if not all(effect.is_whole for effect in (*control.effects, *candidate.effects)):
+    gaps = [effect.status for effect in (*control.effects, *candidate.effects) if not effect.is_whole]
+    if NOT_ON_TAPE in gaps:
+        return "an outgoing call was not sent: the budget is used up, or there is no tape: see the egress's log"
+    if gaps:
         return "the recording of an outgoing call is incomplete"
     if any(one.kind is Kind.FAILED and one.candidate == "not on the tape" for one in differences):
         return "the tape has lost an answer"

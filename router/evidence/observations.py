@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+NOT_ON_TAPE = 599
+"""The status that answers a shadow's call which was not sent: no provider says that."""
+
 
 class Piece(NamedTuple):
     """How far an answer's body had come, and when."""

@@ -24,8 +24,6 @@ from .database import cause_of, open_engine, prepare, shown
 from .observations import Effect
 
 PRIMARY, SHADOW = "primary", "shadow"
-NOT_ON_TAPE = 599
-"""The status that answers a shadow's call which is not on the tape: no provider says that."""
 
 SETTLE_SECONDS = 0.5
 """So long after the end of an answer the last of its calls may take to be written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -31,6 +32,9 @@ SPARE_BYTES = 65_536
 ROLES = ("control", "candidate")
 Noises = dict[tuple[str, str], Noise]
 """What was learned of each route in each epoch, since this process began."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Sides(NamedTuple):
@@ -135,7 +139,9 @@ class Judge:
             comparison = replace(comparison, verdict=Verdict.INCONCLUSIVE, reason="the tape cannot be read")
         elif is_twice:
             again = answers[copy.control.upstream]
-            self._may_ask_control = again.status >= 400 or bool(again.error or header(again, SHADOW_WRITES))
+            if again.status < 400 and not again.error and not header(again, SHADOW_WRITES):
+                self._may_ask_control = False
+                _log.warning("%s does not say X-Shadow-Writes: it is not asked twice any more", again.upstream)
             comparison = paired(comparison, await self._compared(copy, control, again))
         return comparison, candidate
 

@@ -93,6 +93,7 @@ def test_failures_of_both_sides_are_no_errors_of_the_candidate_but_block_a_go() 
     assert verdict.word is Word.KEEP_WATCHING
     assert verdict.reasons == ("inconclusive: 11.1% of the comparisons; 10.0% are allowed",)
     assert verdict.more == (50, None)
+    assert str(verdict) == "keep watching (at least 50 more, ≈ 44 s at the present rate)"
 
 
 def test_a_candidate_that_is_slower_than_allowed_is_stopped() -> None:

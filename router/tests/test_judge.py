@@ -104,6 +104,15 @@ def test_a_call_that_is_not_recorded_whole_says_nothing(side: str) -> None:
     assert comparison.reason == "the recording of an outgoing call is incomplete"
 
 
+def test_a_real_call_over_the_budget_says_nothing_of_the_candidate() -> None:
+    refused = answer({"error": "no answer"}, status=502, effects=(call({}, status=599, is_whole=False),))
+
+    comparison = judge(answer({"a": 1}, effects=(call({}),)), refused)
+
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    assert comparison.reason.startswith("an outgoing call was not sent: the budget is used up")
+
+
 def test_an_encoding_that_cannot_be_read_says_nothing_unless_the_bytes_are_equal() -> None:
     one, other = (answer(body, headers=[(b"content-encoding", b"br")]) for body in (b"\x01\x02", b"\x01\x03"))
 

@@ -122,7 +122,7 @@ async def test_control_is_not_asked_twice_unless_that_is_said(tmp_path: Path) ->
     assert (len(sides.legacy.asked), comparison.second) == (1, Second.NONE)
     word, _, moved = reported(tmp_path)
     assert word == "keep watching"
-    assert "control was never asked twice: set shadow.twice_percent" in moved
+    assert "control gave no second one to go by: shadow.twice_percent" in moved
 
 
 async def test_control_that_does_not_say_it_took_back_what_it_wrote_is_not_asked_again(tmp_path: Path) -> None:
