@@ -11,6 +11,7 @@ import typer
 import yaml
 
 from contract_tests.contractkit import deviations
+from contract_tests.contractkit.files import text_of
 from contract_tests.contractkit.messages import Finding, from_json
 
 from .ending import DEFAULT_REPORT, Format, ReportFile, end, problems_said, show, stop
@@ -26,8 +27,8 @@ def accept(
     report: ReportFile = DEFAULT_REPORT,
 ) -> None:
     """Accept a difference that the last run found, until a day."""
-    before = file.read_text("utf-8") if file.exists() else ""
     with problems_said():
+        before = text_of(file) if file.exists() else ""
         found = next((each for each in _last_run(report) if each.case == case), None)
         if found is None or found.kind != "parity":
             stop(f"{report} has no difference {case}; only differences between sides can be accepted")
@@ -55,7 +56,7 @@ def report(
 def _last_run(file: Path) -> list[Finding]:
     if not file.exists():
         stop(f"{file} is not there: check and diff write it, where they are run")
-    return from_json(file.read_text("utf-8"))
+    return from_json(text_of(file))
 
 
 def _entry(found: Finding, reason: str, owner: str, asked: Sequence[str], expires: date) -> dict[str, Any]:

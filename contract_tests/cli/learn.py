@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ import typer
 import yaml
 
 from contract_tests.contractkit.document import Promise, load
+from contract_tests.contractkit.files import text_of
 from contract_tests.contractkit.learn import Recorded, propose, read_har
 from contract_tests.contractkit.recording import recorder
 from contract_tests.contractkit.targets import TargetError
@@ -34,7 +36,7 @@ def learn(
 ) -> None:
     """Propose a promise from recorded traffic, without a value of anybody's in it."""
     with problems_said():
-        recorded = [each for each in read_har(har.read_text("utf-8")) if each.path.startswith(path)]
+        recorded = [each for each in read_har(text_of(har)) if each.path.startswith(path)]
         proposed = propose(recorded, title)
         told = yaml.safe_dump(proposed, sort_keys=False, allow_unicode=True, width=120)
         if out is None:
@@ -63,6 +65,8 @@ def record(
         signal.signal(number, lambda *_: stopped.set())
     with problems_said():
         _must_answer(to)
+        _must_be_free(port)
+        har.open("ab").close()  # what cannot be written is said before the recording, not after it
     with problems_said(), recorder(to, har, port, path) as (url, count):
         print(f"Call {url} instead of {to}. Ctrl-C ends it, and writes {har}.", flush=True)
         stopped.wait()
@@ -77,6 +81,14 @@ def _must_answer(url: str) -> None:
         socket.create_connection((parts.hostname, parts.port or 80), CONNECT_SECONDS).close()
     except OSError:
         raise TargetError(f"nobody answers at {url}: start it before the recorder") from None
+
+
+def _must_be_free(port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        why = os.strerror(error.errno or 0)  # without create_server's own words
+        raise TargetError(f"port {port} cannot be used ({why}): choose another with --port") from None
 
 
 def _unmet(recorded: Sequence[Recorded], promise: Promise) -> Iterator[str]:

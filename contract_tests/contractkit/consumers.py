@@ -12,6 +12,7 @@ import yaml
 
 from .document import JSON, STREAM, Answer, Json, Operation, Promise
 from .event_streams import parse
+from .files import text_of
 from .messages import Finding
 from .normalise import inlined
 from .places import pointer_of, schemas_at
@@ -163,11 +164,15 @@ def _finding(consumer: Consumer, operation: str, place: str, says: str) -> Findi
 
 def _consumer(file: Path) -> Consumer:
     try:
-        told = yaml.safe_load(file.read_text("utf-8"))
+        told = yaml.safe_load(text_of(file))
         needs = {name: _need(need) for name, need in told["operations"].items()}
         return Consumer(file.parent.name, told["owner"], frozenset(told.get("tolerates", ())), needs)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise NeedsError(f"{file} cannot be used: {error!r}") from None
+    except OSError as error:
+        raise NeedsError(f"{file} cannot be read: {error.strerror}") from None
+    except KeyError as error:
+        raise NeedsError(f"{file} cannot be used: there is no {error} in it") from None
+    except (yaml.YAMLError, TypeError, AttributeError) as error:
+        raise NeedsError(f"{file} cannot be used: {error}") from None
 
 
 def _need(told: Json) -> Need:

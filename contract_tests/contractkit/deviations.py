@@ -13,6 +13,7 @@ import yaml
 
 from router.evidence.observations import Difference
 
+from .files import text_of
 from .messages import Finding
 from .parity import Exchange
 
@@ -92,7 +93,7 @@ class Deviation:
 def load(file: Path) -> tuple[Deviation, ...]:
     """Raises DeviationsError for the first entry that cannot be used. Whether one expired is for `problems`."""
     try:
-        entries = yaml.safe_load(file.read_text("utf-8")) or []
+        entries = yaml.safe_load(text_of(file)) or []
     except OSError as error:
         raise DeviationsError(f"{file} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:

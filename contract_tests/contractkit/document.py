@@ -15,6 +15,7 @@ import jsonschema_rs
 import yaml
 
 from .event_streams import Grammar, parse
+from .files import text_of
 from .normalise import as_3_1
 
 Json = dict[str, Any]
@@ -214,7 +215,7 @@ class Promise:
 def load(file: Path) -> Promise:
     """Read a document from YAML or JSON. Raises PromiseError."""
     try:
-        raw = yaml.load(file.read_text("utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        raw = yaml.load(text_of(file), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except OSError as error:
         raise PromiseError(f"{file} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:

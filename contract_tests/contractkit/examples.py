@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from .document import Json, Operation, Promise
+from .files import text_of
 from .targets import Request
 
 
@@ -53,8 +54,10 @@ class Example:
 def load(file: Path) -> tuple[Example, ...]:
     """Raises ExamplesError."""
     try:
-        return tuple(Example(**each) for each in yaml.safe_load(file.read_text("utf-8")) or ())
-    except (OSError, yaml.YAMLError, TypeError) as error:
+        return tuple(Example(**each) for each in yaml.safe_load(text_of(file)) or ())
+    except OSError as error:
+        raise ExamplesError(f"{file} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, TypeError) as error:
         raise ExamplesError(f"{file} cannot be used: {error}") from None
 
 

@@ -55,8 +55,8 @@ def read_har(text: str) -> list[Recorded]:
     try:
         entries = json.loads(text)["log"]["entries"]
         return [_recorded(entry) for entry in entries]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TrafficError(f"this is no HTTP Archive: {error!r}. Browsers save one from their network panel") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise TrafficError("this is no HTTP Archive: browsers save one from their network panel") from None
 
 
 def propose(recorded: Sequence[Recorded], title: str) -> Json:

@@ -102,8 +102,8 @@ def from_json(document: str) -> list[Finding]:
             Finding(**{**each, "notices": tuple(each["notices"])})
             for each in ({k: v for k, v in told.items() if k in _FIELDS} for told in json.loads(document)["findings"])
         ]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"this is no report of contract_tests: {error!r}") from None
+    except (KeyError, TypeError, ValueError):
+        raise ValueError("this is no report: check and diff write one") from None
 
 
 _FIELDS = frozenset(Finding.__dataclass_fields__)

@@ -334,6 +334,24 @@ def test_the_recorder_passes_everything_on_and_writes_down_what_begins_with_a_pa
     assert [each.path for each in read_har(har.read_text("utf-8"))] == ["/shelves/7/books"]
 
 
+@pytest.mark.parametrize(
+    ("har", "port", "says"),
+    [
+        ("nowhere/x.har", "0", "nowhere/x.har: No such file or directory"),
+        ("x.har", "taken", "cannot be used (Address already in use): choose another with --port"),
+    ],
+)
+def test_a_recording_that_would_be_lost_does_not_begin(
+    sites: tuple[str, str], folder: Path, har: str, port: str, says: str
+) -> None:
+    port = sites[0].rpartition(":")[2] if port == "taken" else port
+
+    told = run(folder, "record", "--to", sites[0], "--har", har, "--port", port)
+
+    assert told.returncode == 2
+    assert says in told.stderr
+
+
 def test_a_run_in_which_nothing_was_exercised_fails(sites: tuple[str, str], folder: Path) -> None:
     document = {**SHELF, "paths": {"/shelves": {"post": {"responses": {"201": {"description": "x"}}}}}}
     (folder / "writes.yaml").write_text(yaml.safe_dump(document), "utf-8")
@@ -368,6 +386,9 @@ def test_one_side_that_is_away_is_named_once(sites: tuple[str, str], folder: Pat
     assert told.stderr == "nobody answers at http://127.0.0.1:1: not one request was answered\n"
 
 
+DECIDED = ("--reason", "r", "--owner", "o", "--consumers", "c", "--expires", "2027-01-01")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -383,10 +404,16 @@ def test_one_side_that_is_away_is_named_once(sites: tuple[str, str], folder: Pat
         (["diff", "old.json", "new.json", "--contract", "openapi.yaml"], "to hold a document to the promise: check"),
         (["learn", "openapi.yaml"], "this is no HTTP Archive"),
         (["learn", "missing.har"], "missing.har: No such file or directory"),
+        (["learn", "latin.yaml"], "latin.yaml: byte 1 is no UTF-8: save it as UTF-8 text"),
+        (["check", "http://127.0.0.1:1", "--contract", "latin.yaml"], "latin.yaml cannot be read: byte 1 is no UTF-8"),
+        (["accept", "1", *DECIDED, "--deviations", "."], ".: Is a directory"),
+        (["report", "swagger.json"], "this is no report: check and diff write one"),
         (["report", "missing.json"], "missing.json is not there: check and diff write it"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_a_sentence(folder: Path, arguments: list[str], says: str) -> None:
+    (folder / "latin.yaml").write_bytes(b'"\xe9"')
+
     told = run(folder, *arguments)
 
     assert told.returncode == 2
