@@ -29,6 +29,8 @@ def start(folder: Annotated[Path, typer.Argument(metavar="DIR", help="a new fold
         raise Stopped(f"The packages are not installed yet. In {ROOT}: make .venv/ready")
     try:
         make_copy(folder)
+    except OSError as error:
+        raise Stopped(f"{folder} cannot be made ({error.strerror or error}): name another folder.") from None
     except Unfit as problem:
         raise Stopped(
             f"{START.name} does not fit routes.toml any more ({problem}): python -m migrations_guide.beginning"

@@ -10,11 +10,11 @@ from . import provider as simulated
 from .provider import Settings
 
 PortBase = Annotated[int, typer.Option(min=0, max=65_000, help="Router's port; the others follow; 0: free ones.")]
-Data = Annotated[Path, typer.Option(help="Folder for everything the stack writes.")]
+Data = Annotated[Path, typer.Option(file_okay=False, help="Folder for everything the stack writes.")]
 DatabaseUrl = Annotated[str | None, typer.Option(help="A database that runs already.")]
 Postgres = Annotated[bool, typer.Option("--postgres", help="Start a PostgreSQL of its own in the data folder.")]
 Routes = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Live routes.toml; default: a copy.")]
-ReadyFile = Annotated[Path | None, typer.Option(help="JSON file to write once everything is ready.")]
+ReadyFile = Annotated[Path | None, typer.Option(dir_okay=False, help="JSON file to write once everything is ready.")]
 Latency = Annotated[float, typer.Option(min=0, help="The simulated provider's time to the first token.")]
 Rate = Annotated[float, typer.Option(min=0, help="The simulated provider's tokens per second; 0: all at once.")]
 
@@ -22,7 +22,7 @@ Fault = Annotated[
     str | None, typer.Option(help="Put the faulty candidate around the service: a fault's name, or none for later.")
 ]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
@@ -56,10 +56,7 @@ def candidate(
     from . import candidate as faulty
     from .planted import planted
 
-    try:
-        faulty.serve(host, port, service, provider, planted(fault))
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+    faulty.serve(host, port, service, provider, planted(_known(fault)))
 
 
 @app.command()
@@ -81,6 +78,7 @@ def up(
     from .stack import Options
 
     settings = Settings(latency_seconds, tokens_per_second)
+    fault = fault and _known(fault)  # before anything is started
     options = Options(
         port_base, data, database_url, postgres, routes, ready_file, settings, fault=fault, router=not no_router
     )
@@ -141,6 +139,16 @@ def trace(
     from .traces import shown
 
     raise typer.Exit(shown(data, trace_id, Console()))
+
+
+def _known(fault: str) -> str:
+    from .planted import planted
+
+    try:
+        planted(fault)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return fault
 
 
 def main() -> None:

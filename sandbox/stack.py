@@ -113,6 +113,7 @@ async def running_stack(options: Options, say: Say) -> AsyncIterator[Stack]:
     async with AsyncExitStack() as leaving:
         leaving.enter_context(_alone_in(data))
         if options.ready_file is not None:
+            options.ready_file.parent.mkdir(parents=True, exist_ok=True)
             options.ready_file.unlink(missing_ok=True)  # of a stack that was killed
         (data / TRACES).unlink(missing_ok=True)  # one run, one file
         if not options.keeps_evidence:

@@ -26,7 +26,11 @@ FACTS = (
 
 def shown(data: Path, trace_id: str, console: Console) -> int:
     """The exit status: 1 if there is no such trace."""
-    spans = trace(data / TRACES, trace_id)
+    try:
+        spans = trace(data / TRACES, trace_id)
+    except (ValueError, KeyError):
+        console.print(f"{data / TRACES} was not written by a stack: name its folder with --data.")
+        return 1
     if not spans:
         console.print(f"{data / TRACES} holds no such trace. Start the stack, send a request, look again.")
         return 1

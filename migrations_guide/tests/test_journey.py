@@ -197,6 +197,7 @@ def test_without_the_stage_no_page_is_begun(tmp_path: Path, said: list[str]) -> 
         (["next"], "is no folder of this guide: make one with start DIR"),
         (["start", str(ROOT / "inside")], "name a folder outside of it"),
         (["start", "."], "is there already: name a new folder"),
+        (["start", "file/inside"], "cannot be made (Not a directory): name another folder"),
     ],
 )
 def test_the_command_line_refuses_in_one_sentence(arguments: list[str], sentence: str, tmp_path: Path) -> None:

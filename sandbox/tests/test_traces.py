@@ -51,6 +51,16 @@ def test_a_trace_is_found_by_the_beginning_of_its_id(data: Path) -> None:
     assert said("b", "--data", str(data)) == (0, ["trace bbb", "router SERVER span 4 1.0 ms"])
 
 
+@pytest.mark.parametrize("text", ["a log line\n", "{}\n"])
+def test_a_file_that_is_no_trace_is_said_with_what_to_do(tmp_path: Path, text: str) -> None:
+    (tmp_path / "traces.jsonl").write_text(text)
+
+    status, lines = said("--data", str(tmp_path))
+
+    assert status == 1
+    assert "was not written by a stack: name its folder with --data" in " ".join(lines)
+
+
 def test_a_trace_that_is_not_there_is_said_with_what_to_do(tmp_path: Path) -> None:
     status, lines = said("--data", str(tmp_path))
 
