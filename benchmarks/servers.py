@@ -125,4 +125,4 @@ def routes(text: str, urls: dict[str, str], *, extracted: bool) -> str:
         text = re.sub(rf'(?m)^({name}\s*=\s*)"[^"]*"', rf'\g<1>"{url}"', text)
     text = re.sub(r"(?ms)^\[(evidence|egress)\].*?(?=^\[)", "", text)
     text = text.replace("[identity]", "[identity]\ntimeout_seconds = 30", 1)
-    return re.sub(r'(?m)^(stage\s*=\s*)"\w+"', rf'\g<1>"{"extracted" if extracted else "legacy"}"', text)
+    return re.sub(r'(?m)^(stage\s*=\s*)"\w+"(?=\nsplit)', rf'\g<1>"{"extracted" if extracted else "legacy"}"', text)
