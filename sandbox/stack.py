@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+import shutil
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -20,6 +21,7 @@ from .processes import Plan, ProcessFailed, Running, Say, run_to_the_end, start,
 from .provider import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
+PIDS = "pids"
 READY_SECONDS = 60.0
 DATABASE_SECONDS = 240.0
 PASSWORD = "helpdesk"  # noqa: S105  (of everybody in the sample data)
@@ -67,7 +69,7 @@ class Stack:
         """Starts processes side by side and waits until all of them are ready."""
         for plan in plans:
             running = self.running[plan.name] = await start(plan, ROOT, self._log(plan), self.say)
-            (_made(self.layout.data / "pids") / plan.name).write_text(f"{running.pid}\n", "utf-8")
+            (_made(self.layout.data / PIDS) / plan.name).write_text(f"{running.pid}\n", "utf-8")
         started = [self.running[plan.name] for plan in plans]
         async with _first_failure() as group:
             for running in started:
@@ -121,6 +123,7 @@ async def running_stack(options: Options, say: Say) -> AsyncIterator[Stack]:
                 file.unlink()
         layout, before = _layout(options, data)
         stack = Stack(layout, say)
+        leaving.callback(shutil.rmtree, data / PIDS, ignore_errors=True)  # or a later signal would reach a stranger
         leaving.push_async_callback(stack.stop)
         await _start_all(stack, options, before)
         if options.ready_file is not None:

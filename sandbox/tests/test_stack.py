@@ -99,12 +99,12 @@ async def test_a_started_stack_serves_agents_through_the_router(start: Callable[
     assert people.recording.seen[1].first_event_seconds is not None
 
 
-def test_sigterm_stops_everything(start: Callable[[], Started]) -> None:
+def test_sigterm_stops_everything(start: Callable[[], Started], data: Path) -> None:
     stack = start()
 
     status = stack.end(signal.SIGTERM)
 
-    assert (status, stack.left(), stack.ready_file.exists()) == (0, [], False)
+    assert (status, stack.left(), stack.ready_file.exists(), (data / "pids").exists()) == (0, [], False, False)
     assert len(stack.family) >= 9  # gunicorn's workers are among them
 
 
