@@ -30,7 +30,7 @@ from contract_tests.stack import Stack, running_stack
 from contract_tests.terms import LEAD, helpdesk, known_names, path_values
 from router.evidence.observations import Observation
 
-from .results import add_options, write_down
+from .results import add_options, at_least_one, write_down
 
 DRAWING, JUDGING = "drawing a case", "holding its answers to the promise and to each other"
 ROUTERS = "the two routers"
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _chosen(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--repetitions", type=at_least_one, default=3)
     add_options(parser, "contract")
     chosen = parser.parse_args(arguments)
     if chosen.smoke:

@@ -26,7 +26,7 @@ import psutil
 
 from .ladder import PATH, RUNGS, Rung
 from .processes import Cores, Running, free_port, spawned
-from .results import add_options, write_down
+from .results import add_options, at_least_one, write_down
 from .servers import EXTRACTED, Servers, sync
 from .stack import running_stack
 
@@ -48,7 +48,7 @@ class Start:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=at_least_one, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     add_options(parser, "framework")
     chosen = parser.parse_args(arguments)

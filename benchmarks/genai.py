@@ -22,7 +22,7 @@ from . import genai_told as told
 from .burst import Seen, burst
 from .processes import Cores, Running
 from .reading import Ask
-from .results import add_options, write_down
+from .results import add_options, at_least_one, write_down
 from .servers import ASGI, EXTRACTED, MONOLITH, Kind, Servers, sync, threads
 from .stack import Stack, log_in, running_stack
 from .streams import provider_requests
@@ -166,13 +166,16 @@ async def run(stack: Stack, folder: Path, chosen: argparse.Namespace) -> dict[st
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=500, help="in one instant")
+    parser.add_argument("--requests", type=at_least_one, default=500, help="in one instant")
     parser.add_argument("--seconds", type=float, default=60.0, help="that a request may take")
-    parser.add_argument("--repetitions", type=int, default=3, help="of the rows that are not slow")
+    parser.add_argument("--repetitions", type=at_least_one, default=3, help="of the rows that are not slow")
     parser.add_argument("--ways", nargs="+", choices=PACES, default=list(PACES))
     parser.add_argument("--only", nargs="+", default=[""], metavar="NAME", help="rows whose name holds one of these")
     add_options(parser, "genai")
     chosen = parser.parse_args(arguments)
+    rows = sorted({case.kind.name for case in cases(chosen.requests)})
+    if not any(only in row for only in chosen.only for row in rows):
+        parser.error(f"no row is called {' or '.join(chosen.only)}; there are: {'; '.join(rows)}")
     if chosen.smoke:
         chosen.requests, chosen.seconds, chosen.repetitions = 8, 6.0, 1
     with running_stack(1.0, 0) as stack, tempfile.TemporaryDirectory() as folder:
@@ -180,9 +183,9 @@ def main(arguments: list[str] | None = None) -> int:
     judged = told.judged(found, chosen.requests)
     print(told.table(found))
     print("\n".join(said for said, _ in judged))
-    rows = {name: [_short(seen) for seen in several] for name, several in found.items()}
+    seen = {name: [_short(each) for each in several] for name, several in found.items()}
     figures = told.figures(found, chosen.requests)
-    write_down(chosen, "genai", {"rows": rows, **figures, "judged": [said for said, _ in judged]})
+    write_down(chosen, "genai", {"rows": seen, **figures, "judged": [said for said, _ in judged]})
     return int(any(held is False for _, held in judged) and not chosen.smoke)
 
 

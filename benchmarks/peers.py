@@ -30,7 +30,7 @@ class Peer:
     environ: Mapping[str, str]
 
 
-def found(peers: Path | None, only: set[str]) -> list[Peer]:
+def found(peers: Path | None) -> list[Peer]:
     """The router, and whichever of the others are here: on PATH, or in the virtual environment `peers`."""
     search = os.pathsep.join([*([str(peers / "bin")] if peers else []), os.environ.get("PATH", "")])
     python = str(peers / "bin" / "python") if peers else sys.executable
@@ -51,7 +51,7 @@ def found(peers: Path | None, only: set[str]) -> list[Peer]:
         if _works([python, "-c", f"import uvicorn\n{imports.strip()}"]):
             version = _version([python, "-c", f"from importlib.metadata import version; print(version('{package}'))"])
             here.append(Peer(package, version, _with(_python(application), python), {}))
-    return [peer for peer in here if not only or peer.name in only]
+    return here
 
 
 def _with(command: Callable[[str, Path, int, int], Command], program: str) -> Callable[[Path, int, int], Command]:

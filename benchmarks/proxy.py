@@ -24,8 +24,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .peers import ROUTES, found
+from .peers import ROUTES, Peer, found
 from .processes import Cores, Running, origins, started
+from .results import at_least_one
 
 WARM_SECONDS = 0.5
 CONNECTIONS = 32
@@ -53,9 +54,8 @@ class Figures:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    chosen = _chosen(arguments)
+    chosen, peers = _chosen(arguments)
     cores = Cores()
-    peers = found(chosen.peers, set(chosen.only))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         requests_origin, events_origin = origins(stack, cores, folder)
@@ -83,11 +83,11 @@ def _told(figures: list[Figures], load: str, chosen: argparse.Namespace) -> int:
     return int(any(held is False for _, held in judged(figures)))
 
 
-def _chosen(arguments: list[str] | None) -> argparse.Namespace:
+def _chosen(arguments: list[str] | None) -> tuple[argparse.Namespace, list[Peer]]:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=at_least_one, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--streams", type=int, default=STREAMS)
+    parser.add_argument("--streams", type=at_least_one, default=STREAMS)
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="measure only this proxy; repeatable"
     )
@@ -101,9 +101,14 @@ def _chosen(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, default=Path("var/benchmarks/proxy.json"))
     parser.add_argument("--smoke", action="store_true", help="a second of each: does it work, not how fast is it")
     chosen = parser.parse_args(arguments)
+    if chosen.peers and not (chosen.peers / "bin" / "python").exists():
+        parser.error(f"{chosen.peers} is no virtual environment: leave out --peers, or make one")
+    here = found(chosen.peers)
+    if absent := set(chosen.only) - {each.name for each in here}:
+        parser.error(f"{', '.join(sorted(absent))} is not here; here are: {', '.join(each.name for each in here)}")
     if chosen.smoke:
         chosen.repetitions, chosen.seconds, chosen.streams = 1, 0.5, 20
-    return chosen
+    return chosen, [each for each in here if not chosen.only or each.name in chosen.only]
 
 
 # --- measurements

@@ -23,6 +23,14 @@ def add_options(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument("--smoke", action="store_true", help="seconds of each: whether it works, not how fast it is")
 
 
+def at_least_one(text: str) -> int:
+    """A number of an option of which there cannot be none."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is too few: say 1 or more")
+    return number
+
+
 def write_down(chosen: argparse.Namespace, name: str, found: dict[str, Any]) -> None:
     told = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -20,7 +20,7 @@ from typing import Any
 
 from .peers import Peer, found
 from .processes import Cores, free_port, origins, spawned, started
-from .results import add_options, write_down
+from .results import add_options, at_least_one, write_down
 
 WORKERS = (1, 2, 4)
 STREAMS = (1, 100, 1_000, 5_000)
@@ -35,10 +35,10 @@ PATH = "/api/r25/7/summary"
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workers", type=int, nargs="+", default=list(WORKERS))
-    parser.add_argument("--streams", type=int, nargs="+", default=list(STREAMS))
-    parser.add_argument("--comparisons", type=int, default=1_000_000)
-    parser.add_argument("--repetitions", type=int, default=3, help="of workers and streams")
+    parser.add_argument("--workers", type=at_least_one, nargs="+", default=list(WORKERS))
+    parser.add_argument("--streams", type=at_least_one, nargs="+", default=list(STREAMS))
+    parser.add_argument("--comparisons", type=at_least_one, default=1_000_000)
+    parser.add_argument("--repetitions", type=at_least_one, default=3, help="of workers and streams")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     add_options(parser, "scale")
     chosen = parser.parse_args(arguments)
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         chosen.repetitions, chosen.seconds = 1, 1.0
     _raise_descriptors(max(chosen.streams))
     cores = Cores()
-    (router,) = found(None, {"router"})
+    router = next(each for each in found(None) if each.name == "router")
     with tempfile.TemporaryDirectory() as name:
         found_out: dict[str, Any] = {
             "workers": _workers(cores, router, Path(name), chosen),

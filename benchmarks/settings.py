@@ -20,7 +20,7 @@ from pathlib import Path
 
 from .peers import Peer
 from .processes import Cores, Running, origins, started
-from .results import add_options, write_down
+from .results import add_options, at_least_one, write_down
 
 CONNECTIONS = 20
 PAUSE_SECONDS = 0.05
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _chosen(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--repetitions", type=at_least_one, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     add_options(parser, "settings")
     chosen = parser.parse_args(arguments)

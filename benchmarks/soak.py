@@ -30,6 +30,7 @@ from typing import Any
 import psutil
 import uvloop
 
+from .results import at_least_one
 from .soak_callers import Soak
 
 START_SECONDS = 60.0
@@ -207,8 +208,8 @@ def told(soak: Soak, samples: list[Sample], before: Sample, after: Sample, count
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--requests", type=int, default=1_000_000)
-    arguments.add_argument("--callers", type=int, default=64)
+    arguments.add_argument("--requests", type=at_least_one, default=1_000_000)
+    arguments.add_argument("--callers", type=at_least_one, default=64)
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--smoke", action="store_true", help="a few thousand, in seconds; memory is not judged")
     arguments.add_argument("--json", type=Path, default=Path("var/benchmarks/soak.json"))

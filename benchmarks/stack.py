@@ -21,6 +21,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from .processes import ROOT
+
 START_SECONDS = 120
 SETTLE_SECONDS = 1.5
 LOGS = Path("var/benchmarks/logs")
@@ -51,7 +53,7 @@ def running_stack(latency_seconds: float, tokens_per_second: float) -> Iterator[
         data = Path(folder)
         ready = data / "ready.json"
         routes = data / "routes.toml"
-        routes.write_text(_extracted(Path("routes.toml").read_text("utf-8")), "utf-8")
+        routes.write_text(_extracted((ROOT / "routes.toml").read_text("utf-8")), "utf-8")
         pace = ["--latency-seconds", str(latency_seconds), "--tokens-per-second", str(tokens_per_second)]
         where = ["--port-base", "0", "--data", str(data), "--ready-file", str(ready), "--quiet"]
         where += ["--routes", str(routes)]

@@ -20,6 +20,7 @@ import httpx
 import uvloop
 
 from .reading import Ask, Crowd, Stream
+from .results import at_least_one
 from .stack import Stack, busy_seconds, log_in, machine, running_stack
 
 LOOK_AGAIN_SECONDS = 1.0
@@ -159,7 +160,7 @@ def _rank(ordered: list[float], share: float) -> float:
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--streams", type=int, default=500)
+    arguments.add_argument("--streams", type=at_least_one, default=500)
     arguments.add_argument("--over-seconds", type=float, default=25.0, help="in which the streams begin, one by one")
     arguments.add_argument("--tokens-per-second", type=float, default=20.0)
     arguments.add_argument("--latency-seconds", type=float, default=1.0)

@@ -116,9 +116,11 @@ def main() -> None:
         # Of the settings only those of the database count; the keys may be elsewhere.
         settings = read_settings(identity_jwks_file=Path())
         sys.stdout.write(asyncio.run(_run(settings, options.role)))
-    except (SettingsError, SQLAlchemyError, OSError) as error:
-        reason = str(getattr(error, "orig", None) or error)
-        raise SystemExit(f"The service's own tables are as they were.\n{reason}") from None
+    except SettingsError as error:
+        raise SystemExit(f"The service's own tables are as they were.\n{error}") from None
+    except (SQLAlchemyError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).rstrip(".")
+        raise SystemExit(f"The service's own tables are as they were.\n{reason}. Look at DATABASE_URL.") from None
 
 
 async def _run(settings: Settings, role: str | None) -> str:

@@ -139,6 +139,13 @@ def test_a_role_that_cannot_be_is_refused(database_file: Path, role: str, databa
     assert "only PostgreSQL has roles, named in small letters, digits and _." in refused.stderr
 
 
+def test_a_database_that_cannot_be_opened_is_said_with_what_to_look_at() -> None:
+    refused = migrated("sqlite:////nowhere/helpdesk.sqlite3")
+
+    assert refused.returncode == 1
+    assert refused.stderr.endswith("unable to open database file. Look at DATABASE_URL.\n")
+
+
 def test_a_service_that_may_make_no_tables_says_what_to_do(service: Running, postgresql_url: str) -> None:
     execute(postgresql_url, f"DROP TABLE {', '.join(OWN)}")
     with pytest.raises(InvalidStatus) as refused, connected(service):

@@ -26,7 +26,10 @@ def main() -> int:
     ask.add_argument("--only", action="append", help="this target (may be said again)")
     ask.add_argument("--why", action="store_true", help="say what was seen where a case fails")
     said = ask.parse_args()
-    targets = [each for each in (*ROUTERS, *PEERS) if each.path and (not said.only or each.name in said.only)]
+    here = [each for each in (*ROUTERS, *PEERS) if each.path]
+    if unknown := set(said.only or ()) - {each.name for each in here}:
+        ask.error(f"{', '.join(sorted(unknown))} is not here; here are: {', '.join(each.name for each in here)}")
+    targets = [each for each in here if not said.only or each.name in said.only]
     cases = {
         group: [
             case
@@ -35,6 +38,8 @@ def main() -> int:
         ]
         for group, of_group in GROUPS.items()
     }
+    if not any(cases.values()):
+        ask.error(f"no case is called anything with {' or '.join(said.words)}")
     found: Found = {}
     for target in targets:
         asyncio.run(_put(target, [case for of_group in cases.values() for case in of_group], found))

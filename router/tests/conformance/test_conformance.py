@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from .__main__ import main
 from .case import Case, run
 from .cases import GROUPS
 from .origin import Origin, origin
@@ -95,3 +97,19 @@ def test_no_two_cases_have_the_same_name() -> None:
 
     assert [name for name, count in counts.items() if count > 1] == []
     assert counts.keys() >= NOT_YET.keys()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(["--only", "squid"], "squid is not here; here are: router"), (["smtp"], "no case is called anything with smtp")],
+)
+def test_whom_and_what_there_is_not_is_said(
+    words: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["conformance", *words])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
