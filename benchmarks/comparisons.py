@@ -15,7 +15,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -134,9 +134,13 @@ def database(kind: str, folder: Path) -> Iterator[tuple[str, psutil.Process | No
 
 
 def _cpu_seconds(server: psutil.Process | None) -> float:
-    """This process, and the whole of a database server; what of it ended meanwhile is in its parent's account."""
-    tree = [server, *server.children(recursive=True)] if server else []
-    used = [each.cpu_times() for each in [psutil.Process(os.getpid()), *tree]]
+    """This process, and the whole of a database server. What of it has just ended is in its parent's account, which
+    is read after the children's."""
+    tree = [*server.children(recursive=True), server] if server else []
+    used = []
+    for each in [psutil.Process(os.getpid()), *tree]:
+        with suppress(psutil.NoSuchProcess):
+            used.append(each.cpu_times())
     return sum(times.user + times.system + times.children_user + times.children_system for times in used)
 
 
