@@ -27,7 +27,7 @@ from .reload import Reload
 from .routes import Table
 from .shadow import Copier, Process, Start
 from .steps import place_of
-from .telemetry import Telemetry, open_telemetry
+from .telemetry import Telemetry, check_installed, open_telemetry
 from .trips import trips_of
 from .trust import Trust
 from .upstream import Pool, tls_context
@@ -66,6 +66,7 @@ class RouterApp(Starlette):
         try:
             config = load(file)
             identity_secret(config.identity, self._environ)
+            check_installed(self._environ)
             for upstream in config.upstreams.values():
                 tls_context(upstream)
         except ConfigError as error:

@@ -20,6 +20,8 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import Counter, Meter
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer, set_span_in_context
 
+from .errors import ConfigError, Problem
+
 SERVICE = "router"
 TRACES_FILE = "TRACES_FILE"
 COUNTERS = {"strangler.fallbacks": "error.type", "strangler.trips": "strangler.trip"}
@@ -214,6 +216,21 @@ def open_telemetry(environ: Mapping[str, str], measurements: Measured | None = N
         duration = _Both(duration, measurements)
     providers = [each for each in (tracers, meters) if each]
     return Telemetry(tracer, duration or measurements, providers, counters, meter, measurements)
+
+
+def check_installed(environ: Mapping[str, str]) -> None:
+    """Raises ConfigError if what the environment asks for needs a package that is not there."""
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return
+    by_otlp = sends(environ, "TRACES") or sends(environ, "METRICS")
+    try:
+        if by_otlp or environ.get(TRACES_FILE):
+            import opentelemetry.sdk.trace
+        if by_otlp:
+            import opentelemetry.exporter.otlp.proto.http  # noqa: F401
+    except ModuleNotFoundError as missing:
+        cure = f"need {missing.name}: pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+        raise ConfigError("The environment", (Problem("traces and measurements", cure),)) from None
 
 
 class _Both:

@@ -95,6 +95,26 @@ def test_a_command_runs_alone(words: tuple[str, ...], sentence: str, alone: tupl
     assert sentence in done.stdout
 
 
+@pytest.mark.parametrize("package", ["typer", "httptools"])
+def test_a_package_that_is_not_there_is_named_with_all_that_are_needed(
+    package: str, alone: tuple[Path, dict[str, str]]
+) -> None:
+    folder, environment = alone
+    (folder.parent / "fence" / "sitecustomize.py").write_text(FENCE.format(outside={package}), "utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "edge", "check"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{package} is not installed: pip install {' '.join(ROUTING)}\n"
+
+
 @pytest.mark.anyio
 async def test_it_serves_alone(alone: tuple[Path, dict[str, str]]) -> None:
     folder, environment = alone

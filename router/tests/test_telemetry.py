@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import get_current_span
 
 from .. import traces_file
+from ..app import RouterApp
+from ..errors import ConfigError
 from ..telemetry import COUNTERS, Telemetry, TraceId, open_telemetry, sends
 from .conftest import Front
+from .serving import routes_file
 from .wire import OK, SECONDS, Talk, caller
 
 pytestmark = pytest.mark.anyio
@@ -332,3 +336,20 @@ def test_a_file_that_cannot_take_spans_is_told_once(
     assert (tmp_path / "traces.jsonl").read_text() == "full"
     assert len(caplog.records) == 1
     assert "holds more than 2 bytes; delete it to go on" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("environ", "gone"),
+    [
+        ({"TRACES_FILE": "traces.jsonl"}, "opentelemetry.sdk.trace"),
+        ({"OTEL_METRICS_EXPORTER": "otlp"}, "opentelemetry.exporter.otlp.proto.http"),
+    ],
+)
+def test_what_is_to_be_told_and_cannot_be_is_said_at_the_start(
+    environ: dict[str, str], gone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = routes_file(tmp_path, 'upstreams = { legacy = "http://127.0.0.1:1" }')
+    monkeypatch.setitem(sys.modules, gone, None)
+
+    with pytest.raises(ConfigError, match=f"need {gone}: pip install opentelemetry-sdk"):
+        RouterApp(file, environ)
