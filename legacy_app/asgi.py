@@ -13,3 +13,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "legacy_app.settings")
 
 application = get_asgi_application()
 startup.halt_if_unsafe()
+startup.halt_if_it_cannot_sign()

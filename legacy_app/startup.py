@@ -5,7 +5,10 @@ import sys
 from typing import NoReturn
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
+
+from legacy_app.identity import tokens
 
 # The exit status with which a gunicorn worker tells its parent that starting another one is pointless.
 GUNICORN_WORKER_BOOT_ERROR = 3
@@ -19,6 +22,15 @@ def halt_if_unsafe() -> None:
     """Never serve people with a key that everybody can read in the source."""
     if not settings.DEBUG and settings.SECRET_KEY.startswith("django-insecure-"):
         halt("SECRET_KEY is not set: set it to a long random text, or set DEBUG=1 on your own machine.")
+
+
+def halt_if_it_cannot_sign() -> None:
+    """The key is read again when it is replaced; one that never was any good is not found at the first exchange."""
+    if settings.IDENTITY_PRIVATE_KEY_FILE:
+        try:
+            tokens.signing_key(settings.IDENTITY_PRIVATE_KEY_FILE)
+        except ImproperlyConfigured as mistake:
+            halt(str(mistake))
 
 
 def halt(sentence: str) -> NoReturn:

@@ -13,4 +13,5 @@ try:
 except ImproperlyConfigured as mistake:
     startup.halt(str(mistake))
 startup.halt_if_unsafe()
+startup.halt_if_it_cannot_sign()
 startup.warn_if_not_migrated()

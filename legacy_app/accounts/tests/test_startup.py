@@ -69,6 +69,21 @@ def test_a_wrong_setting_is_one_sentence(tmp_path, command, environment, sentenc
     assert ended.stderr.strip() == sentence
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [(None, "cannot be read: No such file or directory."), ("{}", "must hold one private Ed25519 key as a JWK")],
+)
+def test_a_key_that_cannot_sign_is_one_sentence_at_the_start(tmp_path, text, sentence):
+    file = tmp_path / "key.json"
+    if text is not None:
+        file.write_text(text)
+
+    ended = run(SERVE, tmp_path, DEBUG="1", IDENTITY_PRIVATE_KEY_FILE=str(file))
+
+    assert ended.returncode == 3
+    assert ended.stderr.startswith(f"IDENTITY_PRIVATE_KEY_FILE {file} {sentence}")
+
+
 def test_a_database_without_tables_says_what_to_run(tmp_path):
     ended = run([*MANAGE, "seed"], tmp_path)
 
