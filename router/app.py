@@ -156,7 +156,10 @@ def _said(value: Any) -> Any:
 
 def create_app() -> RouterApp:
     """For servers that want a factory: serves the file that STRANGLER_ROUTES names, or routes.toml."""
-    return RouterApp(Path(os.environ.get(FILE_ENV, "routes.toml")))
+    try:
+        return RouterApp(Path(os.environ.get(FILE_ENV, "routes.toml")))
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None  # the servers would show where it was raised, not what is wrong
 
 
 def go_live(

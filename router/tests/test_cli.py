@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from ..app import FILE_ENV, create_app
 from ..cli import app
 from ..errors import ConfigError
 from .serving import routes_file
@@ -166,6 +167,17 @@ def test_explain_says_who_answers_one_request_and_why(
     assert said["route"].strip() == route
     assert said["upstream"].split(" ")[0] == upstream
     assert said["because"].strip() == because
+
+
+def test_other_servers_get_an_application_or_a_sentence(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FILE_ENV, file)
+    assert create_app().standing() == {}, "it serves nothing yet"
+
+    monkeypatch.setenv(FILE_ENV, str(tmp_path / "none.toml"))
+    with pytest.raises(SystemExit, match="there is no such file: write one, or name another"):
+        create_app()
 
 
 def test_explain_says_who_gets_a_copy_and_why_nobody_does(file: str) -> None:
