@@ -7,8 +7,18 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from . import paths
+from .problems import did_you_mean
 
 Pointers = TypeVar("Pointers", list[str], tuple[str, ...])
+
+
+METHODS = (
+    *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "QUERY", "PURGE", "SOURCE"),
+    *("COPY", "LOCK", "MKCOL", "MOVE", "PROPFIND", "PROPPATCH", "SEARCH", "UNLOCK", "BIND", "REBIND", "UNBIND"),
+    *("ACL", "REPORT", "MKACTIVITY", "CHECKOUT", "MERGE", "NOTIFY", "SUBSCRIBE", "UNSUBSCRIBE", "LINK", "UNLINK"),
+    "MKCALENDAR",
+)
+"""Those that the parser knows; another may be somebody's own, for another server, unless it looks like a slip."""
 
 
 class CallerKey(NamedTuple):
@@ -49,6 +59,8 @@ def methods(value: list[str]) -> list[str]:
     for method in value:
         if not method.isalpha() or not method.isupper():
             raise ValueError(f'"{method}" is no method: write it in capitals, like "{method.upper()}"')
+        if method not in METHODS and (meant := did_you_mean(method, METHODS)):
+            raise ValueError(f'"{method}" is no method.{meant}')
     return value
 
 

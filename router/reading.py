@@ -41,6 +41,8 @@ def load(file: Path) -> Config:
         raise _unusable(file, f'there is no such file: write one, or name another (looked in "{Path.cwd()}")') from None
     except (OSError, UnicodeDecodeError) as error:
         raise _unusable(file, f"cannot be read: {unusable(error)}") from None
+    if text.startswith("\ufeff"):
+        raise _unusable(file, "begins with a byte order mark: save it as UTF-8 without one")
     return parse(text, str(file))
 
 

@@ -31,7 +31,7 @@ FAULT_SECONDS = 3.0
 async def demo(options: Options, console: Console, *, once: bool) -> int:
     """The exit status: 0 if every claim held, 1 if one did not or a process died."""
     console.rule("[bold]A monolith, an extracted service, and a router in front of both")
-    with console.status("Starting six processes …") as status:
+    with console.status("Starting the processes …") as status:
         async with running_stack(options, lines_to(console, quiet=True)) as stack:
             return await _play(stack, console, status, once=once)
 

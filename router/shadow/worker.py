@@ -127,7 +127,7 @@ class Worker:
             copy = await self._queue.get()
             try:
                 outcome = await self._made(copy)
-            except Exception:  # the one place that catches everything: no copy may end the others
+            except Exception:  # no copy may end the others
                 _log.exception("A copy of the route %s failed", copy.route)
                 outcome = Outcome(copy.number, sent=True, error="ShadowFailed")
             self._tell(outcome)

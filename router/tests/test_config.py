@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from httptools import HttpParserInvalidMethodError, HttpRequestParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -28,7 +29,7 @@ from ..config import (
     Upstream,
 )
 from ..errors import ConfigError
-from ..fields import CallerKey
+from ..fields import METHODS, CallerKey
 from ..limits import Health, Trip
 from ..reading import load, parse
 
@@ -329,6 +330,7 @@ def test_a_wrong_identity_table_is_named_with_its_cure(line: str, expected: str)
         (('"/a"', '"/{x:path}/b"'), "a {…:path} parameter takes all that is left, so it must come last"),
         (('"/a"', '"/{x}/{x}"'), "every parameter needs its own name"),
         (("stage", 'methods = ["post"]\nstage'), '"post" is no method: write it in capitals, like "POST"'),
+        (("stage", 'methods = ["GTE"]\nstage'), '"GTE" is no method. Did you mean "GET"?'),
         (("stage", 'methods = "POST"\nstage'), 'routes[0] "a", methods: must be a valid list'),
         (("stage", 'to = "asistant"\nstage'), 'there is no upstream "asistant". Did you mean "assistant"?'),
         (("stage", 'to = "legacy"\nstage'), '"legacy" is the monolith itself: name the extracted upstream'),
@@ -471,14 +473,29 @@ def test_the_error_names_the_file_and_counts() -> None:
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"a = '\xe9'")
+    (tmp_path / "notepad.toml").write_bytes("\ufeffa = 1".encode())
 
     for file, why in (
         (tmp_path / "none.toml", "no such file"),
         (tmp_path, "cannot be read: Is a directory$"),
+        (tmp_path / "notepad.toml", "begins with a byte order mark: save it as UTF-8 without one$"),
         (tmp_path / "latin.toml", "cannot be read: byte 5 is no UTF-8: save it as UTF-8 text$"),
     ):
         with pytest.raises(ConfigError, match=why):
             load(file)
+
+
+def test_a_method_that_the_parser_knows_and_one_of_somebodys_own_are_taken() -> None:
+    for method in (*METHODS, "FROBNICATE"):
+        assert parse(HEAD + ROUTE.replace("stage", f'methods = ["{method}"]\nstage')).routes[0].methods == [method]
+
+
+def test_the_methods_are_those_of_the_parser() -> None:
+    for method in METHODS:
+        HttpRequestParser(object()).feed_data(b"%b / HTTP/1.1\r\n" % method.encode())
+
+    with pytest.raises(HttpParserInvalidMethodError):
+        HttpRequestParser(object()).feed_data(b"FROBNICATE / HTTP/1.1\r\n")
 
 
 class Raw(str):

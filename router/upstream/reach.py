@@ -36,7 +36,8 @@ def tls_context(upstream: Upstream) -> ssl.SSLContext | None:
         if tls.certificate:
             context.load_cert_chain(tls.certificate, tls.key or None, password=_no_password)
     except (OSError, ValueError) as error:
-        cure = f"the files of {upstream.url} cannot be used ({error}): name readable PEM files, keys without a password"
+        why = getattr(error, "strerror", None) or error
+        cure = f"the files of {upstream.url} cannot be used ({why}): name readable PEM files, keys without a password"
         raise ConfigError("The TLS set-up", (Problem(f"upstreams, tls.{field}", cure),)) from None
     context.set_alpn_protocols(["http/1.1"])
     return context
