@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +49,8 @@ def advance(
         return
     if hold_seconds is not None:
         raise EditError("--hold-seconds is for --auto: add that, or leave it out.")
+    with contextlib.suppress(ModuleNotFoundError):
+        from .. import gate  # noqa: F401  (here, not under the lock: it takes a second, and others wait)
     with locked(file):
         text, config = read(file)
         route = find(config, name)
