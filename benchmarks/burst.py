@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 
 from .processes import Running
 from .reading import UNFINISHED, Ask, Crowd, Stream
+from .reads import reading
 from .stack import busy_seconds
 
-READS_PER_SECOND = 10
 LOOK_SECONDS = 0.25
-GRACE_SECONDS = 2.0  # for the last reads, once the burst is over
 
 
 @dataclass(frozen=True)
@@ -54,22 +53,22 @@ def rank(values: list[float], share: float) -> float:
 
 async def burst(asks: list[Ask], seconds: float, measured: list[Running], read: Ask, idle_seconds: float) -> Seen:
     """All of `asks` in one instant, each with so many seconds; `read` is asked steadily, before and meanwhile."""
-    idle = await _reads(read, asyncio.create_task(asyncio.sleep(idle_seconds)), seconds)
-    memory = [_memory_kib(measured)]
-    cpu, busy, own, began = _cpu_seconds(measured), busy_seconds(), time.process_time(), time.monotonic()
-    asking = asyncio.create_task(Crowd(asks, 0, seconds).read())
-    watching = asyncio.create_task(_watch(measured, memory))
-    reads = await _reads(read, asking, seconds)
-    streams = await asking
-    watching.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await watching
-    used, spent = _cpu_seconds(measured) - cpu, time.monotonic() - began
-    others = busy_seconds() - busy - used - (time.process_time() - own)
+    async with reading(read, seconds) as reader:
+        await asyncio.sleep(idle_seconds)
+        memory = [_memory_kib(measured)]
+        cpu, busy, own, began = _cpu_seconds(measured), busy_seconds(), time.process_time(), time.monotonic()
+        watching = asyncio.create_task(_watch(measured, memory))
+        streams = await Crowd(asks, 0, seconds).read()
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        used, spent = _cpu_seconds(measured) - cpu, time.monotonic() - began
+        others = busy_seconds() - busy - used - (time.process_time() - own)
+        reads = await reader.ended()
     return replace(
         seen(streams, seconds),
-        reads_idle=idle,
-        reads=reads,
+        reads_idle=[took for asked, took in reads if asked + took < began],
+        reads=[took for asked, took in reads if asked + took >= began],
         memory_idle_kib=memory[0],
         memory_peak_kib=max(memory),
         cpu_seconds=used,
@@ -91,22 +90,6 @@ def seen(streams: list[Stream], seconds: float) -> Seen:
         took=[each.ended - each.asked for each in whole] + late,
         first=[each.first_seconds for each in whole] + late,
     )
-
-
-async def _reads(ask: Ask, until: asyncio.Task[object], seconds: float) -> list[float]:
-    """How long a read took that was asked for again and again; one that nobody answered took infinitely long."""
-    asking: list[asyncio.Task[list[Stream]]] = []
-    while not until.done():
-        asking.append(asyncio.create_task(Crowd([ask], 0, seconds).read()))
-        await asyncio.wait([until], timeout=1 / READS_PER_SECOND)
-    answered, starving = await asyncio.wait(asking, timeout=GRACE_SECONDS)
-    for each in starving:
-        each.cancel()
-    answers = [stream for each in answered for stream in each.result()]
-    if failed := {each.error for each in answers} - {"", UNFINISHED}:
-        raise SystemExit(f"A ticket could not be read: {failed}")
-    took = [math.inf if each.error else each.ended - each.asked for each in answers]
-    return took + [math.inf] * len(starving)
 
 
 async def _watch(measured: list[Running], memory: list[float]) -> None:

@@ -64,10 +64,10 @@ def judged(found: Found, requests: int) -> list[tuple[str, bool | None]]:
         idle, reads = (
             rank([one for seen in service for one in getattr(seen, name)], 0.95) for name in ("reads_idle", "reads")
         )
-        beside = rank([one for seen in own for one in seen.reads], 0.95) * 1000
-        words = f"{way}: p95 of unrelated reads {reads * 1000:.0f} ms, idle {idle * 1000:.0f}, at most 1.5 times "
-        words += f"({beside:.0f} while the same burst went to the provider itself)"
-        said.append(_said(words, reads <= 1.5 * idle))
+        beside = rank([one for seen in own for one in seen.reads], 0.95)
+        words = f"{way}: p95 of unrelated reads {_milliseconds(reads)}, idle {_milliseconds(idle)}, while the same "
+        words += f"burst went to the provider itself {_milliseconds(beside)}: at most 1.5 times idle, or as beside that"
+        said.append(_said(words, reads <= max(1.5 * idle, beside)))
         if two:
             times = middle(service, lambda seen: seen.per_second) / middle(two, lambda seen: seen.per_second)
             said.append(_said(f"{way}: {times:.0f} times what two sync workers finish, at least 20", times >= 20))

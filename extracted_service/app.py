@@ -37,8 +37,9 @@ from .settings import Settings, read_settings
 from .shadow import Shadow
 from .telemetry import OFF, Telemetry, note_caller_left, note_failure, open_telemetry
 
-GARBAGE_OBJECTS = 50_000
-"""So many new objects before circles are looked for."""
+GARBAGE_OBJECTS = 200_000
+"""So many new objects before circles are looked for. A request that waits for the model holds some 300, none of them in
+a circle that is over: 500 that come at once should not be looked through while they wait for their start."""
 
 logger = logging.getLogger(__name__)
 

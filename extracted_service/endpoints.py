@@ -17,7 +17,7 @@ from .identity import HEADER, Caller
 from .paths import DIGITS
 from .service import AssistantUser, caller_with, service_of
 from .streams import EventStream, guarded, unless_caller_leaves
-from .tickets import Ticket, ticket_of, user_name
+from .tickets import Ticket, ticket_and_agent, ticket_of
 from .triage import verdict_on
 
 SUMMARY_TEMPERATURE = 0.2
@@ -34,7 +34,12 @@ async def own_ticket(request: Request, ticket_id: int, caller: AssistantUser) ->
     return await ticket_of(service_of(request).database, ticket_id, caller.organisation)
 
 
+async def own_ticket_and_name(request: Request, ticket_id: int, caller: AssistantUser) -> tuple[Ticket, str]:
+    return await ticket_and_agent(service_of(request).database, ticket_id, caller)
+
+
 OwnTicket = Annotated[Ticket, Depends(own_ticket)]
+OwnTicketAndName = Annotated[tuple[Ticket, str], Depends(own_ticket_and_name)]
 Triager = Annotated[Caller, caller_with("assistant.use_assistant", "tickets.change_ticket")]
 
 
@@ -68,11 +73,11 @@ async def summary(request: Request, caller: AssistantUser, ticket: OwnTicket) ->
     responses=documents.event_stream("delta", "done", "error")
     | documents.problems(400, 401, 403, 404, 429, 502, 503, 504),
 )
-async def reply(request: Request, caller: AssistantUser, ticket: OwnTicket) -> EventStream:
+async def reply(request: Request, caller: AssistantUser, own: OwnTicketAndName) -> EventStream:
     """Draft the next reply to the customer, token by token; nothing is kept."""
+    ticket, agent = own
     service, form = service_of(request), await filled(ReplyForm, request)
     await service.allowance.check(caller)
-    agent = await user_name(service.database, caller.user_id)
     body = chats.asked(
         service,
         prompts.reply(ticket.conversation, agent, form.tone, form.instructions),

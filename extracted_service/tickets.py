@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from . import tables
 from .database import Database
 from .errors import NotFound
+from .identity import Caller
 from .prompts import Conversation, Turn
 
 Found = Any  # a row, whose columns are attributes
@@ -48,10 +49,31 @@ class Ticket:
 
 async def ticket_of(database: Database, ticket_id: int, organisation_id: int) -> Ticket:
     """NotFound, too, if the ticket is another organisation's."""
+    return await database.read(lambda connection: _ticket(connection, ticket_id, organisation_id))
+
+
+async def ticket_and_agent(database: Database, ticket_id: int, caller: Caller) -> tuple[Ticket, str]:
+    """The ticket and its caller's name, in one visit."""
+    return await database.read(
+        lambda connection: (_ticket(connection, ticket_id, caller.organisation), _user_name(connection, caller.user_id))
+    )
+
+
+async def user_name(database: Database, user_id: int) -> str:
+    return await database.read(lambda connection: _user_name(connection, user_id))
+
+
+async def organisation_name(database: Database, organisation_id: int) -> str:
+    name = await database.read(lambda connection: connection.scalar(_ORGANISATION_NAME, {"id": organisation_id}))
+    if name is None:
+        raise NotFound
+    return str(name)
+
+
+def _ticket(connection: Connection, ticket_id: int, organisation_id: int) -> Ticket:
     if ticket_id > LARGEST_ID:
         raise NotFound
-    sought = {"ticket": ticket_id, "organisation": organisation_id}
-    rows = await database.read(lambda connection: connection.execute(_CONVERSATION, sought).all())
+    rows = connection.execute(_CONVERSATION, {"ticket": ticket_id, "organisation": organisation_id}).all()
     if not rows:
         raise NotFound
     ticket = rows[0]
@@ -70,18 +92,11 @@ async def ticket_of(database: Database, ticket_id: int, organisation_id: int) ->
     )
 
 
-async def user_name(database: Database, user_id: int) -> str:
-    user = await database.read(lambda connection: connection.execute(_USER, {"id": user_id}).one_or_none())
+def _user_name(connection: Connection, user_id: int) -> str:
+    user = connection.execute(_USER, {"id": user_id}).one_or_none()
     if user is None:
         raise NotFound
     return _name(user)
-
-
-async def organisation_name(database: Database, organisation_id: int) -> str:
-    name = await database.read(lambda connection: connection.scalar(_ORGANISATION_NAME, {"id": organisation_id}))
-    if name is None:
-        raise NotFound
-    return str(name)
 
 
 def _turn(comment: Found) -> Turn:

@@ -76,6 +76,18 @@ def test_every_claim_can_be_missed(change: dict[str, object], words: str) -> Non
     assert missed.startswith(words)
 
 
+def test_reads_may_take_what_they_take_beside_a_burst_at_the_provider_itself() -> None:
+    late = {"reads": [0.016] * 50}
+    own = {f"{PROVIDER}|direct|plain": [replace(SEEN, reads=[0.017] * 50)]}
+    found = {**FOUND, "extracted service|direct|plain": [replace(SEEN, **late)], **own}  # type: ignore[arg-type]
+
+    ((said, held),) = ((words, held) for words, held in judged(found, 500) if "unrelated reads" in words)
+
+    assert held is True
+    assert said.startswith("plain: p95 of unrelated reads 16 ms, idle 10 ms, ")
+    assert "while the same burst went to the provider itself 17 ms" in said
+
+
 def test_what_was_not_finished_took_longer_than_there_was_time() -> None:
     found = seen([Stream("", 1.0, 2.0, 3.0, "x", [3.0]), Stream(UNFINISHED), Stream("HTTP/1.1 503")], 60.0)
 
