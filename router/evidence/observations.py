@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import NamedTuple
 
 NOT_ON_TAPE = 599
@@ -58,6 +59,13 @@ class Observation:
     """The answer was longer than what is recorded: `body` is its beginning."""
     effects: tuple[Effect, ...] = ()
     """In the order in which they began."""
+
+    def __reduce__(self) -> tuple[type[Observation], tuple[object, ...]]:
+        """Every copy is pickled; a dataclass's own way looks up the fields one by one."""
+        return Observation, _all_of(self)
+
+
+_all_of = attrgetter(*(each.name for each in fields(Observation)))
 
 
 class Kind(StrEnum):
