@@ -47,12 +47,12 @@ def numbers() -> str:
     lines += [f"| {what} | {ours} | {others} |" for what, ours, others in _costs(scale)]
     lines += [f"| {what} | {ours} | {others} |" for what, ours, others in _everyday()]
     lines += [f"| {what} | {ours} | {others} |" for what, ours, others in _starts(framework)]
-    judged = [*genai["judged"], *(said for said, _ in judge(scale))]
+    judged = [*genai["judged"], *(said for said, _ in judge(scale)), *kept("shadow")["judged"]]
     missed = [said for said in judged if said.endswith("MISSED")]
     held = sum(said.endswith("held") for said in judged)
     lines += ["", f"Of the claims that these runs were to hold, {held} were held and {len(missed)} missed."]
     lines += [f"- {said}" for said in missed]
-    others = {name: kept(name) for name in ("settings", "contract")}
+    others = {name: kept(name) for name in ("settings", "shadow", "contract")}
     lines += ["", *_where(genai=genai, scale=scale, framework=framework, **others)]
     return "\n".join(lines)
 
@@ -117,6 +117,12 @@ def _everyday() -> Iterator[tuple[str, str, str]]:
     shipped = costs.pop(SHIPPED)
     beside = "; ".join(f"{name} {value:.0f} µs" for name, value in costs.items())
     yield f"the router, asked at a moderate rate: CPU for a request, {SHIPPED}", f"{shipped:.0f} µs", beside
+    ratios = {pairs["behaviour"]: pairs["ratio"] for pairs in kept("shadow")["pairs"]}
+    yield (
+        f"callers' 99th percentile while every request is copied, the worst of {len(ratios)} kinds of candidates",
+        f"{max(ratios.values()):.3f} times that without copies",
+        "; ".join(f"{name} {ratio:.3f}" for name, ratio in ratios.items()),
+    )
     contract = kept("contract")
     rate, cases = statistics.median(contract["per_second"]), contract["cases"]
     dearest, spent = max(contract["phases"].items(), key=lambda each: each[1]["passed"])
@@ -185,6 +191,13 @@ def plots() -> dict[str, str]:
     found["scale-streams.svg"] = bars(title, _bars(streams, _one_digit, "streams"))
     title = "One request through the router: CPU in µs"
     found["settings.svg"] = bars(title, _bars(_settings_cpu(), _whole, SHIPPED))
+    title = "Callers' 99th percentile without and with copies: milliseconds"
+    p99 = {
+        f"candidate {pairs['behaviour']}, {way} copies": taken
+        for pairs in kept("shadow")["pairs"]
+        for way, taken in pairs["p99_ms"].items()
+    }
+    found["shadow.svg"] = bars(title, _bars(p99, _two_digits, "with copies"))
     contract = kept("contract")
     phases = {name: spent["passed"] / contract["cases"] * 1000 for name, spent in contract["phases"].items()}
     title = "One generated case: milliseconds of each part"
@@ -227,6 +240,10 @@ def _peak(row: Json) -> float:
 
 def _one_digit(value: float | None) -> str:
     return "none" if value is None else f"{value:,.1f}"
+
+
+def _two_digits(value: float | None) -> str:
+    return "none" if value is None else f"{value:,.2f}"
 
 
 def _whole(value: float | None) -> str:

@@ -6,12 +6,30 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ..shadow import Pair, told
+from ..shadow_told import Pairs, judge, table
 
 ROOT = Path(__file__).parents[2]
+QUIET = [20.0 + number / 1000 for number in range(100)]
+FOUND = {
+    "pairs": [Pairs("well", [(QUIET, QUIET)] * 4)],
+    "mib_before": 80.0,
+    "mib_peak": 90.0,
+    "descriptors_before": 30,
+    "descriptors_after": 30,
+    "copies": {"match": 400},
+}
+
+
+def later(milliseconds: float) -> list[float]:
+    return [each + milliseconds for each in QUIET]
+
+
+def missed(**changed: Any) -> list[str]:
+    return [said for said, held in judge(FOUND | changed, 1.05) if not held]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
@@ -30,23 +48,41 @@ def test_a_second_with_a_sound_and_with_a_flooding_candidate(tmp_path: Path) -> 
     assert found["copies"]["mismatch"] > 0
 
 
+def test_what_callers_do_not_notice_is_held() -> None:
+    assert missed() == []
+    assert missed(pairs=[Pairs("well", [(QUIET, later(0.9))] * 4)]) == []
+
+
+def test_callers_who_wait_longer_are_noticed() -> None:
+    (said,) = missed(pairs=[Pairs("well", [(QUIET, QUIET)] * 4), Pairs("hangs", [(QUIET, later(1.1))] * 4)])
+
+    words = "1.055 times as long (1.055–1.055), at most 1.05: MISSED"
+    assert said == f"candidate hangs: with copies callers' p99 is {words}"
+
+
+def test_a_ratio_that_may_as_well_be_too_large_is_missed() -> None:
+    (said,) = missed(pairs=[Pairs("well", [(QUIET, later(0.5)), (later(2.0), later(3.0)), (QUIET, later(1.5))] * 2)])
+
+    assert said.startswith("candidate well: with copies callers' p99 is 1.045 times as long (1.0")
+
+
 @pytest.mark.parametrize(
-    ("with_ms", "failed", "peak", "left", "held"),
+    ("changed", "why"),
     [
-        ([20.9], 0, 90.0, 30, True),
-        ([21.1], 0, 90.0, 30, False),
-        ([20.0], 1, 90.0, 30, False),
-        ([20.0], 0, 999.0, 30, False),
-        ([20.0], 0, 90.0, 31, False),
+        (
+            {"pairs": [Pairs("well", [(QUIET, QUIET)], failed=1)]},
+            "candidate well: 1 callers had no right answer: MISSED",
+        ),
+        ({"mib_peak": 999.0}, "router and shadow process take 80 MiB and 919 more, at most 96: MISSED"),
+        ({"descriptors_after": 31}, "of 30 descriptors 31 are left: MISSED"),
     ],
 )
-def test_it_says_when_callers_notice_or_something_is_left(
-    with_ms: list[float], failed: int, peak: float, left: int, held: bool
-) -> None:
-    pair = Pair("well", [20.0], with_ms, failed)
-    found = {
-        "pairs": [pair], "mib_before": 80.0, "mib_peak": peak, "descriptors_before": 30, "descriptors_after": left,
-        "copies": {},
-    }  # fmt: skip
+def test_it_says_what_is_left_and_who_was_not_answered(changed: dict[str, Any], why: str) -> None:
+    assert missed(**changed) == [why]
 
-    assert told(found, 1.05) is held
+
+def test_the_table_tells_both_percentiles_without_and_with_copies() -> None:
+    lines = table(FOUND | {"pairs": [Pairs("dies", [(QUIET, later(1))] * 4)]}).splitlines()
+
+    assert lines[1].split() == ["dies", "20.05", "ms", "21.05", "20.10", "ms", "21.10", "1.050", "1.050–1.050"]
+    assert lines[2] == "copies: {'match': 400}"
