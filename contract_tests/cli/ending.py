@@ -21,9 +21,25 @@ from contract_tests.contractkit.targets import TargetError
 FOUND, UNUSABLE = 1, 2
 DEFAULT_REPORT = Path("contract-report.json")
 
+
+def _known(output: str) -> str:
+    if output not in FORMATS:
+        raise typer.BadParameter(f"{output} is no format; there are {', '.join(FORMATS)}")
+    return output
+
+
+def _writable(file: Path) -> Path:
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"{file} cannot be written: name a file in a folder that is there")
+    return file
+
+
 Below = Annotated[str, typer.Option("--path", help="Only what begins with this, such as /api/.")]
-Format = Annotated[str, typer.Option("--format", help="text, lines, json, junit or github.")]
-ReportFile = Annotated[Path, typer.Option("--report", help="Where the findings go, for accept and report.")]
+# Both are looked at before a run that may take minutes, not after it.
+Format = Annotated[str, typer.Option("--format", help="text, lines, json, junit or github.", callback=_known)]
+ReportFile = Annotated[
+    Path, typer.Option("--report", help="Where the findings go, for accept and report.", callback=_writable)
+]
 
 
 @contextmanager
@@ -45,8 +61,6 @@ def stop(problem: object) -> NoReturn:
 
 
 def show(found: Sequence[Finding], output: str) -> None:
-    if output not in FORMATS:
-        raise ValueError(f"{output} is no format; there are {', '.join(FORMATS)}")
     if told := FORMATS[output](found):
         print(told, flush=True)  # before what is said to stderr
 

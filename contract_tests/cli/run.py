@@ -44,7 +44,9 @@ class Run:
         False
     )
     examples: Annotated[Path | None, typer.Option(help="A file of examples, sent as well.", dir_okay=False)] = None
-    consumers: Annotated[Path | None, typer.Option(help="A folder of NAME/needs.yaml.", file_okay=False)] = None
+    consumers: Annotated[
+        Path | None, typer.Option(help="A folder of NAME/needs.yaml.", exists=True, file_okay=False)
+    ] = None
     output: Format = "text"
     report: ReportFile = DEFAULT_REPORT
 
