@@ -10,7 +10,8 @@ try:
 
     main()
 except ModuleNotFoundError as missing:
-    if missing.name is None or missing.name.partition(".")[0] == (__package__ or "").partition(".")[0]:
+    package = (missing.name or "").partition(".")[0]
+    if package in ("", __package__):
         raise
-    print(f"{missing.name} is not installed: pip install {PACKAGES}", file=sys.stderr)
+    print(f"{package} is not installed: pip install {PACKAGES if package in PACKAGES else package}", file=sys.stderr)
     sys.exit(2)
