@@ -34,6 +34,7 @@ from ..evidence.database import open_engine, open_for_reading, prepare, size_of 
 from ..evidence.gates import Gate, History  # noqa: E402
 from ..evidence.observations import Difference, Kind, Second, Verdict  # noqa: E402
 from ..evidence.store import Store  # noqa: E402
+from ..evidence.tables import VERSION  # noqa: E402
 from ..evidence.writing import EXEMPLARS, GROUPS, Move, write_move  # noqa: E402
 
 PACKAGE = __package__.rpartition(".")[0]
@@ -198,7 +199,7 @@ def test_tables_of_another_version_are_named_and_left_alone(url: str) -> None:
         connection.exec_driver_sql("UPDATE evidence_schema SET version = 99")
     engine.dispose()
 
-    with pytest.raises(EvidenceError, match=r"has tables of version 99, this router's are of version 3: name another"):
+    with pytest.raises(EvidenceError, match=f"version 99, this router's are of version {VERSION}: name another"):
         open_for_reading(url)
 
 

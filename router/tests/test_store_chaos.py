@@ -15,13 +15,14 @@ from .postgresql import Server, running_postgresql
 
 skip_without_sqlalchemy()
 
-from sqlalchemy import Connection, event  # noqa: E402
+from sqlalchemy import Connection, event, insert  # noqa: E402
 from sqlalchemy.exc import OperationalError  # noqa: E402
 
 from ..evidence import database, reading  # noqa: E402
 from ..evidence import store as module  # noqa: E402
 from ..evidence.database import open_engine, open_for_reading, prepare  # noqa: E402
 from ..evidence.store import FULL, REFUSED, UNREACHABLE, Store  # noqa: E402
+from ..evidence.tables import VERSION, schema  # noqa: E402
 
 CALLER_SECONDS = 0.05
 """No single hand-over may take so long, on however busy a machine; a wait would be seconds."""
@@ -133,7 +134,7 @@ def test_what_cannot_be_written_for_long_is_lost_and_counted(
 
 def test_one_write_that_is_refused_takes_no_other_with_it(store: Store, file: Path) -> None:
     def wrong(connection: Connection) -> None:
-        connection.exec_driver_sql("INSERT INTO evidence_schema VALUES (1)")  # there is one already
+        connection.execute(insert(schema).values(version=VERSION))  # there is one already
 
     store.add(comparison(1))
     store.write(wrong)
@@ -168,7 +169,7 @@ def test_tables_of_another_version_cost_the_evidence_and_nothing_else(
     eventually(lambda: store.dropped[UNREACHABLE] == 10, "it was tried for ever")
 
     store.close()
-    assert "has tables of version 99, this router's are of version 1" in caplog.text
+    assert f"has tables of version 99, this router's are of version {VERSION}" in caplog.text
 
 
 def test_closing_does_not_wait_for_a_database_that_is_away(store: Store) -> None:
