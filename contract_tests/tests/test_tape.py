@@ -57,7 +57,7 @@ def test_a_copy_is_answered_from_the_tape(stack: Stack, agent: Agent, endpoint: 
 
 def copied(stack: Stack, exchange: str, number: int) -> dict[tuple[str, str], int]:
     """Roles and states of an exchange's calls on the tape, once the shadow has made as many as the primary."""
-    url = f"sqlite:///{stack.routes.with_name('evidence.db')}"
+    url = stack.evidence_url
     deadline = time.monotonic() + COPIED_SECONDS
     while True:
         rows = database.rows(url, "SELECT role, state FROM tape_calls WHERE exchange_id = ?", exchange)
