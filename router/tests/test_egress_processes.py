@@ -17,8 +17,8 @@ import pytest
 from .evidence import skip_without_sqlalchemy
 from .postgresql import Server, running_postgresql
 from .serving import routes_file
-from .test_operations import SECONDS, Load
-from .wire import OK, Talk, caller, until, upstream
+from .test_operations import SECONDS, Load, ending_when
+from .wire import caller, until, upstream
 
 skip_without_sqlalchemy()
 
@@ -122,17 +122,8 @@ async def test_a_stop_under_load_loses_no_call_and_ends_recordings_that_are_unde
 ) -> None:
     may_end = asyncio.Event()
 
-    async def talk(talk: Talk) -> None:
-        while (asked := await talk.request()) is not None:
-            if asked.target == b"/":
-                await talk.send(OK)
-                continue
-            await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha")
-            await may_end.wait()
-            await talk.send(b"lf")
-
     load, url = Load(), f"sqlite:///{tmp_path}/evidence.db"
-    async with upstream(talk) as provider:
+    async with upstream(ending_when(may_end)) as provider:
         file = routes_file(tmp_path, settings(provider.url, url))
         async with processes(file, 1, "--workers", workers) as (egress,), caller(egress.port) as primary:
             await primary.send(request(ONE, PRIMARY))

@@ -19,7 +19,7 @@ import pytest
 
 from .serving import routes_file
 from .test_cli import ended, port_in, served
-from .wire import OK, Answer, Talk, Upstream, always, caller, until, upstream
+from .wire import OK, Answer, Script, Talk, Upstream, always, caller, until, upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -253,9 +253,8 @@ class Load:
                 writer.transport.abort()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-async def test_a_stop_under_load_loses_no_request_and_ends_streams_that_are_open(tmp_path: Path, workers: int) -> None:
-    may_end = asyncio.Event()
+def ending_when(may_end: asyncio.Event) -> Script:
+    """Answers `/` at once, and everything else in two halves, the second of which has to wait."""
 
     async def talk(talk: Talk) -> None:
         while (asked := await talk.request()) is not None:
@@ -266,8 +265,19 @@ async def test_a_stop_under_load_loses_no_request_and_ends_streams_that_are_open
             await may_end.wait()
             await talk.send(b"lf")
 
+    return talk
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_stop_under_load_loses_no_request_and_ends_streams_that_are_open(tmp_path: Path, workers: int) -> None:
+    may_end = asyncio.Event()
+
     load = Load()
-    async with upstream(talk) as legacy, site(tmp_path, legacy, workers=workers) as router, caller(router.port) as me:
+    async with (
+        upstream(ending_when(may_end)) as legacy,
+        site(tmp_path, legacy, workers=workers) as router,
+        caller(router.port) as me,
+    ):
         await me.send(GET.replace(b" /", b" /stream"))
         stream = await me.head()
         callers = [asyncio.create_task(load.run(router.port)) for _ in range(8)]

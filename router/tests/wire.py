@@ -151,8 +151,11 @@ async def upstream(
                 await script(Talk(reader, writer, self.asked))
         finally:
             self.open -= 1
-            tasks.discard(task)
             writer.close()
+            # Whoever reset it has told asyncio so, which complains if nobody asks.
+            with contextlib.suppress(ConnectionError, RuntimeError, asyncio.CancelledError):
+                await writer.wait_closed()
+            tasks.discard(task)
 
     if path is None:
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
