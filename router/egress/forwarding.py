@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 from starlette.types import Receive, Scope, Send
 
+from .. import request_bodies
 from ..errors import CallerLeft
 from ..headers import TRACEPARENT, Headers, answer_headers, first, request_head
 from ..identity import SAFE_METHODS
+from ..request_bodies import framed
 from ..upstream import Connection, Pool, Request
 
 ACCEPT_ENCODING = b"accept-encoding"
@@ -40,7 +42,7 @@ async def received(scope: Scope, receive: Receive, target: bytes, most_bytes: in
     chunks: list[bytes] = []
     length, has_more = 0, True
     while has_more and length <= most_bytes:
-        body, has_more = await _more(receive)
+        body, has_more = await request_bodies.received(receive)
         chunks.append(body)
         length += len(body)
     return Asked(scope["method"], target, scope["headers"], b"".join(chunks), has_more, length > most_bytes)
@@ -59,7 +61,7 @@ async def forward(pool: Pool, asked: Asked, receive: Receive, send: Send, onlook
         length=length if has_body else None,
         ours=[(TRACEPARENT, value) for name, value in asked.headers if name == TRACEPARENT],
     )
-    body = _chunk(asked.body) if is_chunked else asked.body
+    body = framed(asked.body, has_more=True) if is_chunked else asked.body
     is_safe = asked.method in SAFE_METHODS and not asked.has_more
     request = Request(head + body, asked.method == "HEAD", is_safe)
     connection = await pool.connect(request)
@@ -101,25 +103,12 @@ def _send_rest(connection: Connection, receive: Receive, *, is_chunked: bool) ->
         has_more = True
         try:
             while has_more:
-                body, has_more = await _more(receive)
-                connection.write(_chunk(body) if is_chunked else body)
+                body, has_more = await request_bodies.received(receive)
+                connection.write(framed(body, has_more) if is_chunked else body)
                 await connection.drain()
-            if is_chunked:
-                connection.write(b"0\r\n\r\n")
             connection.is_request_sent = True
         except CallerLeft:
             if request_task is not None:
                 request_task.cancel()
 
     return asyncio.create_task(send_rest())
-
-
-async def _more(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise CallerLeft("while the request was on its way")
-    return message.get("body", b""), message.get("more_body", False)
-
-
-def _chunk(body: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(body), body) if body else b""
