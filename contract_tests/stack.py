@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import psutil
@@ -24,9 +25,8 @@ import psutil
 from contract_tests import database
 
 START_SECONDS = 120
-TAKE_OVER_SECONDS = 5
-ROUTES = {"ticket-summary": "summary", "ticket-reply": "reply"}
-"""The routes of the repository's routes.toml, and what each calls its requests."""
+TAKE_OVER_SECONDS = 10
+JOBS_SECONDS = 60
 
 
 class StackError(Exception):
@@ -35,9 +35,10 @@ class StackError(Exception):
 
 @dataclass(frozen=True)
 class Stack:
-    """Where everything is. `routes` is the file that this stack's router serves."""
+    """Where everything is. `routes` is the file that this stack's routers serve."""
 
     router: str
+    admins: tuple[str, ...]  # where each router tells operators how it stands
     provider: str
     routes: Path
     database_url: str
@@ -52,17 +53,19 @@ class Stack:
         return self.routes.with_name("traces.jsonl")
 
     def move(self, stage: str, percent: float = 50) -> None:
-        """Move every route that has two sides to a stage, and wait until the router has taken it over."""
+        """Move every route that has two sides to a stage, and wait until the routers have taken it over."""
         text = self.routes.read_text("utf-8")
         # Only routes that can be split: any other exists on one side alone, and stays there.
         text = re.sub(r'(?m)^(stage\s*=\s*)"\w+"(?=\nsplit)', rf'\g<1>"{stage}"', text)
-        text = re.sub(r"(percent\s*=\s*)[\d.]+", rf"\g<1>{percent}", text)
-        self.routes.write_text(text, "utf-8")
-        if stage == "split":
-            self._wait_for_split()
-            return
-        expected = "identity" if stage == "extracted" else "legacy"
-        self._wait(lambda: all(self._refused_by(kind) == expected for kind in ROUTES.values()), stage)
+        self.serve(re.sub(r"(percent\s*=\s*)[\d.]+", rf"\g<1>{percent}", text))
+
+    def serve(self, text: str) -> None:
+        """Make this the routes, and wait until every worker of every router has taken them over."""
+        draft = self.routes.with_name(f".{self.routes.name}")
+        draft.write_text(text, "utf-8")
+        draft.replace(self.routes)
+        table = hashlib.sha256(text.encode()).hexdigest()[:12]  # as `status` names it
+        self._wait(lambda: all(_table_of(admin) == table for admin in self.admins), f"table {table}")
 
     @property
     def evidence_url(self) -> str:
@@ -71,31 +74,25 @@ class Stack:
         return str(found)
 
     @contextmanager
-    def another(self, name: str, *more: str, **environment: str) -> Iterator[tuple[str, int]]:
-        """The same process of the stack once more, on a port of its own: its address and its process id."""
+    def another(self, name: str, *more: str, **environment: str) -> Iterator[Another]:
+        """The same process of the stack once more, on ports of its own."""
         first = psutil.Process(self.pids[name])
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port, admin = _free_port(), _free_port()
         command = first.cmdline()
         command[command.index("--port") + 1] = str(port)
+        if "--admin" in command:
+            command[command.index("--admin") + 1] = f"127.0.0.1:{admin}"
         log = self.routes.with_name(f"another-{name}.log").open("w")
         process = subprocess.Popen(
             [*command, *more], env=first.environ() | environment, cwd=first.cwd(), stdout=log, stderr=log
         )
         try:
             self._wait(lambda: _accepts(port) or process.poll() is not None, f"another {name}", START_SECONDS)
-            yield f"http://127.0.0.1:{port}", process.pid
+            yield Another(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}", process.pid)
         finally:
             process.terminate()
             process.wait(timeout=30)
             log.close()
-
-    def take_over(self, stage: str, primary: str) -> None:
-        """As `move`, for a stage in which copies are made; `primary` is the upstream that answers in it."""
-        text = self.routes.read_text("utf-8")
-        self.routes.write_text(re.sub(r'(?m)^(stage\s*=\s*)"\w+"(?=\nsplit)', rf'\g<1>"{stage}"', text), "utf-8")
-        answering = "identity" if primary != "legacy" else "legacy"  # who refuses whoever is nobody
-        self._wait(lambda: all(self._refused_by(kind) == answering for kind in ROUTES.values()), stage)
 
     def pace(self, latency_seconds: float, tokens_per_second: float) -> None:
         """How long the provider takes to the first token, and from there on; for an embedding as for a first token."""
@@ -125,6 +122,7 @@ class Stack:
 
     def fault(self, kind: str, **details: Any) -> None:
         """What the provider does wrong with the next call, unless `details` narrow it down (see sandbox/README.md)."""
+        self.end_jobs()  # whose calls would meet it
         httpx.post(f"{self.provider}/sandbox/faults", json={"kind": kind, **details}).raise_for_status()
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -132,16 +130,14 @@ class Stack:
         return database.rows(self.database_url, query, *values)
 
     def forget_calls(self) -> None:
+        """What the provider receives from here on is of those who call from here on, not of a job that still runs."""
+        self.end_jobs()
         httpx.delete(f"{self.provider}/sandbox/calls").raise_for_status()
 
-    def _refused_by(self, kind: str, session: str = "") -> str:
-        """Which listener of the monolith refuses nobody in particular: its own, or the one that says who is calling."""
-        headers = {"Cookie": f"sessionid={session}", "If-Match": '"nobody"'}  # on a condition: is never copied
-        answer = httpx.post(f"{self.router}/api/tickets/0/{kind}", headers=headers)
-        return answer.headers["x-answered-by"]
-
-    def _wait_for_split(self) -> None:
-        self._wait(lambda: len({self._refused_by("summary", f"probe{number}") for number in range(20)}) == 2, "split")
+    def end_jobs(self) -> None:
+        """Wait until no background job is left that earlier requests began."""
+        query = "SELECT count(*) FROM assistant_job WHERE status IN ('queued', 'running')"
+        self._wait(lambda: self.rows(query) == [(0,)], "the end of its jobs", JOBS_SECONDS)
 
     def _wait(self, happened: Callable[[], bool], what: str, seconds: float = TAKE_OVER_SECONDS) -> None:
         deadline = time.monotonic() + seconds
@@ -149,6 +145,26 @@ class Stack:
             if time.monotonic() > deadline:
                 raise StackError(f"the stack did not come to {what} within {seconds} s")
             time.sleep(0.05)
+
+
+class Another(NamedTuple):
+    """A second process of a kind: its address, its operators' address if it has one, its process id."""
+
+    url: str
+    admin: str
+    pid: int
+
+
+def _table_of(admin: str) -> str | None:
+    """The table that all workers of a router serve; None if they do not agree."""
+    table: str | None = httpx.get(f"{admin}/status").json()["table"]
+    return table
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
 
 
 def _accepts(port: int) -> bool:
@@ -203,6 +219,7 @@ def _ready(process: subprocess.Popen[bytes], ready: Path, log: Path) -> Stack:
     provider = told.get("provider") or os.environ["LLM_BASE_URL"].removesuffix("/v1")  # the stack starts none then
     return Stack(
         told["router"],
+        (told["admin"],),
         provider,
         Path(told["routes_file"]),
         told["database_url"],

@@ -106,7 +106,7 @@ def server_plans(layout: Layout) -> list[Plan]:
         candidate = [candidate_plan(layout)]
     identity = {**monolith, "OTEL_SERVICE_NAME": "identity"}
     router = {"IDENTITY_SECRET": layout.keys.identity_secret, **_traces(layout)}
-    port = str(layout.ports["router"])
+    port, admin = str(layout.ports["router"]), f"{HOST}:{layout.ports['admin']}"
     return [
         Plan("legacy", _gunicorn(layout.ports["legacy"], LEGACY_WORKERS), monolith, f"{layout.url('legacy')}/login/"),
         Plan("identity", _gunicorn(layout.ports["identity"], 1), identity, f"{layout.url('identity')}/login/"),
@@ -119,7 +119,10 @@ def server_plans(layout: Layout) -> list[Plan]:
         *candidate,
         Plan(
             "router",
-            _python("-m", "router", "serve", str(layout.routes_file), "--host", HOST, "--port", port),
+            _python(
+                *("-m", "router", "serve", str(layout.routes_file)),
+                *("--host", HOST, "--port", port, "--admin", admin),
+            ),
             router,
             f"{layout.url('router')}/login/",
         ),

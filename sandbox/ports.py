@@ -15,6 +15,7 @@ OFFSETS = {
     "candidate": 12,
     "provider": 20,
     "postgres": 32,
+    "admin": 99,  # of the router
 }
 BACKLOG = 128
 FREE_RANGE = range(20_000, 32_000)

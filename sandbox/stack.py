@@ -90,6 +90,7 @@ class Stack:
         layout = self.layout
         return {
             **{name: layout.url(name) for name in self.running if name in layout.ports and name != "postgres"},
+            **({"admin": layout.url("admin")} if "router" in self.running else {}),
             "routes_file": str(layout.routes_file),
             "data": str(layout.data),
             "database_url": layout.database_url,
@@ -170,7 +171,7 @@ def _layout(options: Options, data: Path) -> tuple[Layout, list[tuple[list[Plan]
     has_egress = routes_file.has_egress(options.routes or ROOT / "routes.toml")
     unused |= set() if has_egress else {"egress"}
     unused |= {"candidate"} if options.fault is None else set()
-    unused |= set() if options.router else {"router"}
+    unused |= set() if options.router else {"router", "admin"}
     check_free({name: port for name, port in ports.items() if name not in unused})
     before: list[tuple[list[Plan], Plan]] = []
     database_url = options.database_url or f"sqlite:///{data / 'helpdesk.sqlite3'}"

@@ -93,6 +93,9 @@ def show_addresses(stack: Stack, console: Console) -> None:
     table.add_row("Admin", "[bold]admin[/] / helpdesk", f"{layout.url(door)}/admin/")
     if has_router:
         table.add_row("Routes", str(layout.routes_file), "edit a stage: effective within a second")
+        admin = layout.url("admin")
+        command = f"python -m router status --admin {admin.removeprefix('http://')}"
+        table.add_row("Status", f"{admin}/status", f"how the router stands; for people: {command}")
     else:
         table.add_row("Router", layout.url("router"), "nobody listens there: start one yourself")
     table.add_row("Logs", str(layout.data / "logs"), "")

@@ -74,8 +74,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         # A quick machine asks for more than the fifty copies per second that a route gets by itself.
         text = re.sub(r"(?m)^gate\s*=.*$", table, text)
         text = text.replace("[[routes]]", "[shadow]\nper_second = 10000\n\n[[routes]]", 1)
-        stack.routes.write_text(text, "utf-8")
-        stack.take_over("shadow", "legacy")
+        stack.serve(text)
+        stack.move("shadow")
         stack.pace(latency_seconds=0.01, tokens_per_second=2000)
         stack.forget_calls()
         yield stack

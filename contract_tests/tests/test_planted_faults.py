@@ -35,7 +35,7 @@ SLOWER_SECONDS = 1.0
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     data: Path = tmp_path_factory.mktemp("faulty")
     with running_stack(data, faulty=True) as stack:
-        stack.take_over("shadow", "legacy")
+        stack.move("shadow")
         stack.forget_calls()
         yield stack
 

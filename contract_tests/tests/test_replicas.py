@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -42,16 +43,16 @@ class Two(NamedTuple):
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[Two]:
-    with stack_on_postgresql() as stack, stack.another("egress") as (egress, _):
-        base_url = f"{egress}/v1"
+    with stack_on_postgresql() as stack, stack.another("egress") as egress:
+        base_url = f"{egress.url}/v1"
         with (
-            stack.another("extracted", LLM_BASE_URL=base_url) as (service, _),
-            stack.another("router", "--workers", "2") as (router, pid),
+            stack.another("extracted", LLM_BASE_URL=base_url) as service,
+            stack.another("router", "--workers", "2") as router,
         ):
-            text = stack.routes.read_text("utf-8")
-            stack.routes.write_text(text.replace(stack.extracted, service), "utf-8")
+            stack = dataclasses.replace(stack, admins=(*stack.admins, router.admin))
+            stack.serve(stack.routes.read_text("utf-8").replace(stack.extracted, service.url))
             stack.pace(0.02, 1000)
-            both = Two(stack, (stack.router, router), pid)
+            both = Two(stack, (stack.router, router.url), router.pid)
             until(lambda: len(workers(both)) == 2, "two workers run", 10)
             yield both
 
@@ -71,7 +72,7 @@ def shadows(pid: int) -> list[psutil.Process]:
 
 def test_what_two_routers_compare_is_added_up(two: Two) -> None:
     assert two.stack.evidence_url.startswith("postgresql")
-    two.stack.take_over("shadow", "legacy")
+    two.stack.move("shadow")
     two.stack.forget_calls()
     before = latest(two.stack.evidence_url)
     number = 4 * EACH * len(AGENTS)
@@ -112,7 +113,7 @@ def asked(site: str, name: str) -> list[int]:
 
 
 def test_a_shadow_process_that_is_killed_loses_at_most_the_last_second(two: Two) -> None:
-    two.stack.take_over("shadow", "legacy")
+    two.stack.move("shadow")
     url, before = two.stack.evidence_url, latest(two.stack.evidence_url)
     stopped = threading.Event()
     began = time.time()
@@ -168,7 +169,7 @@ class Stream(NamedTuple):
 
 
 def test_a_worker_that_is_killed_takes_nobody_elses_answer_with_it(two: Two) -> None:
-    two.stack.take_over("reverse", "assistant")
+    two.stack.move("reverse")
     url, before = two.stack.evidence_url, latest(two.stack.evidence_url)
     site = two.routers[1]
     earlier = [status for name in AGENTS for status in asked(site, name)]

@@ -28,7 +28,7 @@ def shadowed(stack: Stack) -> Iterator[None]:
     stack.pace(latency_seconds=0.05, tokens_per_second=500)
     before = stack.routes.read_text("utf-8")
     yield
-    stack.routes.write_text(before, "utf-8")
+    stack.serve(before)
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,14 @@ def agent(stack: Stack) -> Iterator[Agent]:
 @pytest.mark.parametrize(("stage", "primary"), [("shadow", "legacy"), ("reverse", "assistant")])
 @pytest.mark.parametrize("endpoint", ASKED)
 def test_a_copy_is_answered_from_the_tape(stack: Stack, agent: Agent, endpoint: str, stage: str, primary: str) -> None:
-    stack.take_over(stage, primary)
+    stack.move(stage)
     ticket = f"/api/tickets/{agent.get('/api/tickets?page_size=1')['results'][0]['id']}"
     method, path, body = ASKED[endpoint]
     stack.forget_calls()
 
     answer = agent.ask(method, path.format(ticket=ticket), body)
 
-    assert answer.status == 200
+    assert (answer.status, answer.answered_by) == (200, primary)
     calls = stack.calls()
     exchange = calls[-1]["headers"]["traceparent"].split("-")[1]
     assert copied(stack, exchange, len(calls)) == {("primary", "whole"): len(calls), ("shadow", "whole"): len(calls)}

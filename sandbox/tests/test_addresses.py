@@ -40,6 +40,7 @@ def test_with_a_router_the_routes_that_it_follows_are_named(tmp_path: Path) -> N
     assert "http://127.0.0.1:8000/" in said
     assert f"{tmp_path / 'routes.toml'}" in said
     assert "effective within a second" in said
+    assert "python -m router status --admin 127.0.0.1:8099" in said
 
 
 def test_without_a_router_nothing_is_said_of_routes_that_nobody_follows(tmp_path: Path) -> None:
