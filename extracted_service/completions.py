@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from .sse import Event
 LONGEST_MODEL_CHARACTERS = 100  # what the monolith's columns hold
 MOST_TOKENS = 2**31 - 1
 DIMENSIONS = 256  # of an embedding
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def completion(content: bytes, default_model: str) -> Completion:
     answer = _object_in(content)
     choice = _first_choice(answer) or {}
     text = _part(choice, "message").get("content")
-    if not isinstance(text, str) or not text.strip() or _holds_half_a_pair(text):
+    if not isinstance(text, str) or not text.strip() or not _is_storable(text):
         raise Failed("its answer holds no text")
     if not choice.get("finish_reason"):
         raise Failed("its answer has no finish_reason")
@@ -121,9 +124,9 @@ def _first_choice(answer: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _holds_half_a_pair(text: str) -> bool:
-    """JSON can escape half of a surrogate pair, which no database stores."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
+def _is_storable(text: str) -> bool:
+    """JSON can escape half of a surrogate pair, which no database stores, and NUL, which PostgreSQL does not."""
+    return _UNSTORABLE.search(text) is None
 
 
 def _vectors(data: Any, count: int) -> list[list[float]]:
@@ -146,7 +149,7 @@ def _part(parent: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _model(answer: dict[str, Any], default: str) -> str:
     model = answer.get("model")
-    return model[:LONGEST_MODEL_CHARACTERS] if isinstance(model, str) and model else default
+    return model[:LONGEST_MODEL_CHARACTERS] if isinstance(model, str) and model and _is_storable(model) else default
 
 
 def _usage(answer: dict[str, Any]) -> Usage:

@@ -245,7 +245,7 @@ def retry_after_seconds(value: str, now: datetime) -> int:
         return int(value[:9])
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return DEFAULT_RETRY_AFTER_SECONDS
     return max(0, math.ceil((at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()))
 

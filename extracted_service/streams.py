@@ -38,6 +38,7 @@ async def unless_caller_leaves(receive: Receive, work: Awaitable[Result]) -> Res
         return await working  # also waits for the end of what was cancelled
     except asyncio.CancelledError:
         if leaving.done():
+            leaving.result()  # a server that cannot tell has an error of its own; nobody has left
             raise CallerLeft from None
         raise
     finally:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import respx
 
+from extracted_service import completions
 from extracted_service.completions import Finish, Usage
 from extracted_service.errors import Busy, Failed, ProviderError, TimedOut
 from extracted_service.places import Places
@@ -117,6 +118,13 @@ async def test_what_follows_done_is_not_read(respx_mock: respx.MockRouter, provi
     assert said == ["Hi", Finish("length", "small", Usage())]
 
 
+@pytest.mark.parametrize("model", ["half of a pair: \ud83d", "nothing: \x00", 7, ""])
+def test_a_model_whose_name_cannot_be_stored_goes_by_the_one_that_was_asked_for(model: object) -> None:
+    content = json.dumps(completion(model=model)).encode()
+
+    assert completions.completion(content, "small").finish.model == "small"
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -129,6 +137,7 @@ async def test_what_follows_done_is_not_read(respx_mock: respx.MockRouter, provi
         ("Mon, 05 Jan 2026 09:30:20 GMT", 20),
         ("Mon, 05 Jan 2026 09:00:00 GMT", 0),
         ("9" * 5000, 999_999_999),
+        ("Mon, 05 Jan 99999999999999 09:30:20 GMT", 5),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: int) -> None:

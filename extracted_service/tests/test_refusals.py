@@ -158,6 +158,7 @@ def test_a_busy_provider_makes_the_assistant_busy(
         completion("", choices=[{"index": 0, "message": {"content": "Hi"}}]),
         completion("", choices=[{"index": 0, "message": {"content": None}, "finish_reason": "stop"}]),
         completion("half a pair: \ud83d"),
+        completion("nothing: \x00"),
         completion("Hello")[:-10],
         STREAM_HEAD + END,
         STREAM_HEAD + data("[DONE]") + END,
@@ -166,7 +167,7 @@ def test_a_busy_provider_makes_the_assistant_busy(
         b"nonsense\r\n\r\n",
         b"",
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_a_provider_that_fails_before_its_first_chunk_is_a_bad_gateway(
     service: Running, path: str, script: bytes

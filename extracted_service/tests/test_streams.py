@@ -1,11 +1,14 @@
 """Streams on a real socket: when they start, how they break, and what happens when the caller leaves."""
 
+import asyncio
 import time
 from collections.abc import Callable
 
 import httpx
 import pytest
+from starlette.types import Message
 
+from ..streams import unless_caller_leaves
 from .fake_provider import DONE, END, ROLE, STOP, STREAM_HEAD, Gate, completion, data, framed, token
 from .running import Running, eventually
 
@@ -205,3 +208,22 @@ def test_a_failure_before_the_first_text_but_after_the_first_chunk_is_an_event(s
         gate.open()
         with pytest.raises(httpx.RemoteProtocolError):
             answer.read()
+
+
+@pytest.mark.anyio
+async def test_a_server_that_cannot_say_whether_the_caller_left_is_an_error_and_no_caller_who_left() -> None:
+    stopped = asyncio.Event()
+
+    async def receive() -> Message:
+        raise RuntimeError("the server is broken")
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    with pytest.raises(RuntimeError, match="the server is broken"):
+        await unless_caller_leaves(receive, work())
+
+    assert stopped.is_set()

@@ -6,6 +6,7 @@ Success is proven, never assumed: a finish reason and, in a stream, the closing 
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ DEFAULT_RETRY_AFTER_SECONDS = 5
 MAX_ANSWER_BYTES = 16_777_216
 MAX_MODEL_CHARACTERS = 100
 MAX_TOKENS = 2**31 - 1
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 Messages = list[dict[str, str]]
 
@@ -174,7 +176,7 @@ def _completion(answer: dict[str, Any]) -> Completion:
     if choice is None:
         raise Failed("The provider's answer holds no choice.")
     text = _object(choice, "message").get("content")
-    if not isinstance(text, str) or not text.strip() or _holds_half_a_pair(text):
+    if not isinstance(text, str) or not text.strip() or not _is_storable(text):
         raise Failed("The provider's answer holds no text.")
     if not choice.get("finish_reason"):
         raise Failed("The provider's answer has no finish_reason.")
@@ -194,7 +196,7 @@ def retry_after_seconds(value: str, now: datetime) -> int:
         return int(value[:9])
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return DEFAULT_RETRY_AFTER_SECONDS
     return max(0, math.ceil((at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()))
 
@@ -249,9 +251,9 @@ def _first_choice(answer: dict[str, Any]) -> dict[str, Any] | None:
     return next((choice for choice in choices if choice.get("index", 0) == 0), None)
 
 
-def _holds_half_a_pair(text: str) -> bool:
-    """JSON can escape half of a surrogate pair, which no database stores."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
+def _is_storable(text: str) -> bool:
+    """JSON can escape half of a surrogate pair, which no database stores, and NUL, which PostgreSQL does not."""
+    return UNSTORABLE.search(text) is None
 
 
 def _object(parent: dict[str, Any], name: str) -> dict[str, Any]:
@@ -263,7 +265,7 @@ def _object(parent: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _model(answer: dict[str, Any], default: str) -> str:
     model = answer.get("model")
-    return model[:MAX_MODEL_CHARACTERS] if isinstance(model, str) and model else default
+    return model[:MAX_MODEL_CHARACTERS] if isinstance(model, str) and model and _is_storable(model) else default
 
 
 def _usage(answer: dict[str, Any]) -> Usage:

@@ -90,6 +90,13 @@ def test_a_provider_that_names_no_model_and_no_usage_is_believed_all_the_same(pr
     assert complete() == Completion("Hi", "stop", "helpdesk-small", Usage(0, 0))
 
 
+@pytest.mark.parametrize("model", ["half of a pair: \ud83d", "nothing: \x00", 7, ""])
+def test_a_model_whose_name_cannot_be_stored_goes_by_the_one_that_was_asked_for(provider, model):
+    provider["chat"].mock(return_value=completed("Hi", model=model))
+
+    assert complete().model == "helpdesk-small"
+
+
 def test_a_stream_tells_each_piece_and_at_last_how_it_ended(provider):
     provider["chat"].mock(return_value=streamed(*WELL))
 
@@ -131,6 +138,7 @@ def test_vectors_come_in_the_order_of_the_texts(provider):
         ("-3", 5),
         ("1.5", 5),
         ("٣", 5),
+        ("Thu, 01 Jan 99999999999999 00:00:00 GMT", 5),
     ],
 )
 def test_retry_after_is_seconds_or_a_date_or_not_there(header, seconds):
@@ -195,6 +203,7 @@ def test_every_other_answer_is_a_failure(provider, ask, answer):
         completed("  "),
         completed(["Hi"]),
         completed("half of a pair: \ud83d"),
+        completed("nothing: \x00"),
         completed("Hi", finish_reason=None),
         completed("Hi", choices=[]),
         completed("Hi", choices="Hi"),
