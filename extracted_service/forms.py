@@ -6,6 +6,7 @@ Each function here returns a pydantic validator that behaves like one form field
 """
 
 import json
+import math
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
@@ -143,7 +144,7 @@ def _decoded(body: bytes) -> dict[str, Any]:
     if not body:
         return {}
     try:
-        value = json.loads(body.decode(), parse_constant=_no_json_number)
+        value = json.loads(body.decode(), parse_constant=_no_json_number, parse_float=_number)
         json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair: no database stores that
     except (ValueError, RecursionError):  # also: not UTF-8, a number of 5000 digits, 100,000 brackets
         raise InvalidJson from None
@@ -155,3 +156,10 @@ def _decoded(body: bytes) -> dict[str, Any]:
 def _no_json_number(name: str) -> None:
     """Python reads NaN and Infinity, which JSON does not have."""
     raise ValueError(name)
+
+
+def _number(written: str) -> float:
+    """What is beyond every double would become infinity, which is a number of nothing."""
+    if math.isinf(number := float(written)):
+        raise ValueError(written)
+    return number

@@ -13,6 +13,7 @@ The order is always: CSRF (Django's middleware) → signed in → method → per
 """
 
 import json
+import math
 from functools import wraps
 
 from django import forms
@@ -87,7 +88,7 @@ def read_json(request):
     if not request.body:
         return {}
     try:
-        body = json.loads(request.body.decode(), parse_constant=_no_json_number)
+        body = json.loads(request.body.decode(), parse_constant=_no_json_number, parse_float=_number)
         json.dumps(body, ensure_ascii=False).encode()  # half a surrogate pair: no database stores that
     except (ValueError, RecursionError):
         raise ApiError(400, "invalid_json", "The request body is not valid JSON.") from None
@@ -101,6 +102,13 @@ def _no_json_number(name):
     raise ValueError(name)
 
 
+def _number(written):
+    """What is beyond every double would become infinity, which is a number of nothing."""
+    if math.isinf(number := float(written)):
+        raise ValueError(written)
+    return number
+
+
 def valid(form):
     """The same form, its fields cleaned; or the answer that says what is wrong with each."""
     for name, field in form.fields.items():
@@ -112,7 +120,9 @@ def valid(form):
 
 
 def _is_of_wrong_type(field, value):
-    """Forms are made for strings: they would store ["a"] as "['a']", and true as "True" or as row 1."""
+    """Forms are made for strings: they would store ["a"] as "['a']", true as "True" or as row 1, and 1.5 as row 1."""
+    if isinstance(field, forms.ModelChoiceField) and isinstance(value, float):
+        return not value.is_integer()
     return isinstance(field, (forms.CharField, forms.ModelChoiceField)) and isinstance(value, (bool, dict, list))
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -40,9 +41,18 @@ def seconds(name: str, default: str) -> float:
 def http_url(name: str) -> str:
     """Empty, or an address that is never repeated in a message: it may hold a password."""
     written = os.environ.get(name, "").rstrip("/")
-    if written and not written.startswith(("http://", "https://")):
+    if written and not is_http_url(written):
         raise ImproperlyConfigured(f"{name} must be an address like http://127.0.0.1:8002, or empty.")
     return written
+
+
+def is_http_url(written: str) -> bool:
+    try:
+        parts = urlsplit(written)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def whole_number(name: str, default: str) -> int:
@@ -88,7 +98,7 @@ ALLOWED_HOSTS = comma_separated("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = comma_separated("CSRF_TRUSTED_ORIGINS")
 DATABASES = {"default": database()}
 
-LLM_BASE_URL = (os.environ.get("LLM_BASE_URL") or "http://127.0.0.1:8020/v1").rstrip("/")
+LLM_BASE_URL = http_url("LLM_BASE_URL") or "http://127.0.0.1:8020/v1"
 LLM_API_KEY = os.environ.get("LLM_API_KEY") or "sandbox-key"
 LLM_MODEL = os.environ.get("LLM_MODEL") or "helpdesk-small"
 LLM_EMBEDDING_MODEL = os.environ.get("LLM_EMBEDDING_MODEL") or "helpdesk-embed"
@@ -158,7 +168,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "inbox"
+LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
 CSRF_FAILURE_VIEW = "legacy_app.api.csrf_failure"
 

@@ -84,6 +84,7 @@ def test_permission_is_checked_before_the_ticket_and_the_ticket_before_the_body(
         (b'{"tone": "\\ud800"}', NOT_JSON),
         (b'{"max_words": NaN}', NOT_JSON),
         (b'{"max_words": -Infinity}', NOT_JSON),
+        (b'{"ignored": -1e400}', NOT_JSON),
         (b'{"max_words": ' + b"9" * 5000 + b"}", NOT_JSON),
         (b"[" * 100_000, NOT_JSON),
         (b'{"a":' * 100_000, NOT_JSON),

@@ -4,7 +4,7 @@ from django.shortcuts import redirect
 
 
 def home(request):
-    """Support staff of the product itself have no inbox."""
-    if request.user.is_authenticated and request.user.organisation is None:
-        return redirect("admin:index")
-    return redirect("inbox")
+    """Where signing in leads, too: support staff of the product itself have no inbox."""
+    if not request.user.is_authenticated:
+        return redirect("login")
+    return redirect("admin:index" if request.user.organisation_id is None else "inbox")

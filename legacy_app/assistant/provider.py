@@ -143,7 +143,7 @@ def _post(path: str, body: dict, until: Deadline, call: spans.ModelCall) -> Iter
         try:
             request = _client().build_request(
                 "POST",
-                settings.LLM_BASE_URL.rstrip("/") + path,
+                settings.LLM_BASE_URL + path,
                 json=body,
                 headers={"Authorization": f"Bearer {settings.LLM_API_KEY}"},
                 timeout=until.remaining_seconds(),

@@ -23,6 +23,13 @@ class TicketForm(forms.ModelForm):
         self.fields["assignee"].label_from_instance = lambda user: user.name
         self.fields["assignee"].empty_label = "Nobody"
 
+    def save(self):
+        """Of a ticket that is there only what was changed: colleagues may have changed the rest meanwhile."""
+        if self.instance.pk is None:
+            return super().save()
+        self.instance.save(update_fields=[*self.changed_data, "updated_at"])
+        return self.instance
+
 
 class TicketStateForm(TicketForm):
     """What an agent changes in passing, in the ticket page's side panel."""

@@ -56,6 +56,10 @@ def run(command, tmp_path, **environment):
             "ASSISTANT_URL must be an address like http://127.0.0.1:8002, or empty.",
         ),
         (
+            {"LLM_BASE_URL": "http://user:hush@[127.0.0.1/v1"},
+            "LLM_BASE_URL must be an address like http://127.0.0.1:8002, or empty.",
+        ),
+        (
             {"ASSISTANT_URL": "http://127.0.0.1:8002"},
             "ASSISTANT_URL needs IDENTITY_PRIVATE_KEY_FILE: the service believes only identities signed with that key.",
         ),

@@ -152,13 +152,14 @@ def test_the_object_comes_before_the_body(lumen, sign_in):
         b'{"subject": "\xe9"}',
         b"nothing",
         b'{"a": NaN}',
+        b'{"customer": 1e400}',
         b'{"subject": "\\ud800"}',
         b"[" * 100_000,
         b'{"a": ' + b"9" * 5000 + b"}",
         b"\xef\xbb\xbf{}",
         '{"subject": "a"}'.encode("utf-16"),
     ],
-    ids=["cut", "bytes", "latin-1", "word", "nan", "surrogate", "deep", "digits", "bom", "utf-16"],
+    ids=["cut", "bytes", "latin-1", "word", "nan", "infinite", "surrogate", "deep", "digits", "bom", "utf-16"],
 )
 def test_a_body_that_is_no_json_is_refused(lumen, sign_in, body):
     answer = sign_in(lumen.agent).generic("PATCH", f"/api/tickets/{lumen.ticket.pk}", body)

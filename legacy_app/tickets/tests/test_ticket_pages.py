@@ -1,5 +1,7 @@
 """The inbox and the ticket page, as an agent uses them."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.test import Client
 from django.utils.html import escape
@@ -21,6 +23,20 @@ def test_the_start_is_the_inbox(lumen, sign_in):
     assert sign_in(lumen.agent).get("/")["Location"] == "/tickets/"
 
 
+def test_who_comes_to_the_start_and_is_nobody_yet_signs_in(db):
+    assert Client().get("/")["Location"] == "/login/"
+
+
+def test_signing_in_leads_support_staff_of_the_product_to_the_admin(admin):
+    admin.set_password("a good one")
+    admin.save()
+    client = Client()
+
+    answer = client.post("/login/", {"username": admin.username, "password": "a good one"}, follow=True)
+
+    assert answer.redirect_chain == [("/", 302), ("/admin/", 302)]
+
+
 def test_the_inbox_shows_a_page_of_tickets_and_the_way_to_the_next(lumen, sign_in):
     for number in range(30):
         Ticket.objects.create(
@@ -34,6 +50,19 @@ def test_the_inbox_shows_a_page_of_tickets_and_the_way_to_the_next(lumen, sign_i
     assert first.text.count('class="subject"') == 25
     assert escape("?status=open&page=2") in first.text
     assert second.text.count('class="subject"') == 6
+
+
+def test_the_inbox_says_the_year_of_what_is_not_of_this_one(lumen, sign_in):
+    Ticket.objects.update(updated_at=datetime(2019, 11, 17, 13, 38, tzinfo=UTC))
+
+    assert "17 Nov 2019<" in sign_in(lumen.agent).get("/tickets/").text
+
+
+@pytest.mark.parametrize("who", ["agent", "viewer"])
+def test_a_ticket_that_was_not_triaged_says_so(lumen, sign_in, who):
+    page = sign_in(getattr(lumen, who)).get(f"/tickets/{lumen.ticket.pk}/").text
+
+    assert '<span class="badge" data-role="category">Not triaged</span>' in page
 
 
 def test_a_filter_that_is_none_is_told_and_ignored(lumen, sign_in):
@@ -133,7 +162,7 @@ def test_signing_in_never_leads_to_another_site(lumen):
         "/login/", {"username": "lumen-agent", "password": "a good one", "next": "https://evil.example/"}
     )
 
-    assert answer["Location"] == "/tickets/"
+    assert answer["Location"] == "/"
 
 
 @pytest.mark.parametrize("file", ["helpdesk.css", "assistant.js", "icon.svg"])
