@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,8 @@ import psutil
 from .origin import JSON
 from .peers import NGINX_FOLDERS, Peer
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
+PORTS = range(4_000, 12_000)
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -133,6 +135,8 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Below the range that systems take for outgoing connections: those could be gone before a process listens."""
+    for port in random.sample(PORTS, 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise SystemExit(f"100 ports between {PORTS.start} and {PORTS.stop} are all in use.")

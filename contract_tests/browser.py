@@ -14,8 +14,10 @@ from urllib.parse import quote
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
+from contract_tests import loopback
 from contract_tests.caller import Agent
 from contract_tests.faults import until
+from contract_tests.loopback import PATIENCE_SECONDS
 from contract_tests.stack import Stack
 
 SEARCHED, ASKED = "a lamp that flickers", "Why does a lamp hum?"
@@ -61,7 +63,7 @@ class Browser:
 
 
 def results(outcomes: Mapping[str, Future[str]]) -> dict[str, str]:
-    return {name: outcome.result(timeout=15) for name, outcome in outcomes.items()}
+    return {name: outcome.result(timeout=PATIENCE_SECONDS) for name, outcome in outcomes.items()}
 
 
 def _told(answer: httpx.Response, received: bytes) -> str:
@@ -76,7 +78,7 @@ def _told(answer: httpx.Response, received: bytes) -> str:
 
 @contextmanager
 def browser_of(stack: Stack, username: str = "maya") -> Iterator[Browser]:
-    with Agent(stack.router, username) as agent, httpx.Client(base_url=stack.router, timeout=20) as client:
+    with Agent(stack.router, username) as agent, loopback.client(base_url=stack.router) as client:
         client.cookies, client.headers["X-CSRFToken"] = agent.cookies, agent.csrf_token
         ticket = agent.get("/api/tickets?page_size=1")["results"][0]["id"]
         [(job,)] = stack.rows(
@@ -113,7 +115,9 @@ def leave(browser: Browser, name: str, is_under_way: Callable[[], bool]) -> None
 def conversation(stack: Stack, browser: Browser) -> Iterator[ClientConnection]:
     cookies = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
     url = stack.router.replace("http", "ws", 1) + "/ws/assistant"
-    with connect(url, additional_headers={"Cookie": cookies}, proxy=None, close_timeout=1) as connection:
+    with connect(
+        url, additional_headers={"Cookie": cookies}, proxy=None, open_timeout=PATIENCE_SECONDS, close_timeout=1
+    ) as connection:
         assert frame(connection)["type"] == "history"
         yield connection
 
@@ -123,7 +127,7 @@ def question(name: str) -> str:
 
 
 def frame(connection: ClientConnection) -> dict[str, Any]:
-    received: dict[str, Any] = json.loads(connection.recv(timeout=5))
+    received: dict[str, Any] = json.loads(connection.recv(timeout=PATIENCE_SECONDS))
     return received
 
 

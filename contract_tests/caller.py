@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import httpx
 
+from contract_tests.loopback import client
+
 PASSWORD = "helpdesk"  # noqa: S105  (of the seeded sandbox)
 COMPARED = (
     "allow",
@@ -60,7 +62,7 @@ class Agent:
     """Logs in through the page's own form, as a browser does."""
 
     def __init__(self, site: str, username: str | None) -> None:
-        self._client = httpx.Client(base_url=site, timeout=60)
+        self._client = client(base_url=site)
         if username is not None:
             self._client.get("/login/").raise_for_status()
             form = {"username": username, "password": PASSWORD, "csrfmiddlewaretoken": self.csrf_token}

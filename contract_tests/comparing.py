@@ -6,15 +6,18 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from contract_tests import database
 from contract_tests.stack import Stack
 
-COMPARED_SECONDS = 30
+COMPARED_SECONDS = 90
 LOOK_AGAIN_SECONDS = 0.05
-REPORT_SECONDS = 60
+REPORT_SECONDS = 120
+TAPE_IS_LATE = ("the tape has lost an answer", "the recording of an outgoing call is incomplete")
+"""Why nothing may be said where the machine is so busy that a call is written later than a copy waits for it."""
 COLUMNS = (
     "id, exchange_id, route, verdict, reason, control_seconds, candidate_seconds, "
     "control_first_seconds, candidate_first_seconds, differences"
@@ -72,6 +75,15 @@ def wait_for(
         if len(found) >= number or time.monotonic() > deadline:
             return found
         time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def is_too_late(compared: Compared) -> bool:
+    """Whether the comparison says nothing, for the one reason that a busy machine may give."""
+    return compared.verdict == "inconclusive" and compared.reason in TAPE_IS_LATE
+
+
+def differing(found: Iterable[Compared]) -> list[Compared]:
+    return [each for each in found if each.verdict != "match" and not is_too_late(each)]
 
 
 def report(stack: Stack) -> dict[str, Any]:

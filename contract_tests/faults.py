@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,13 +17,13 @@ import httpx
 import psutil
 import psycopg
 
+from contract_tests.loopback import PATIENCE_SECONDS, asking, free_port
 from contract_tests.stack import Stack, StackError
 
-START_SECONDS = 20
 LOOK_AGAIN_SECONDS = 0.02
 
 
-def until(happened: Callable[[], Any], what: str, seconds: float = 5) -> None:
+def until(happened: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait for it, and say what did not happen in time."""
     deadline = time.monotonic() + seconds
     while not happened():
@@ -37,8 +36,7 @@ class OwnProvider:
     """The simulated provider as a process that a test may kill: the stack does not watch it."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._command = [sys.executable, "-m", "sandbox", "provider", "--port", str(port)]
         self.start()
@@ -46,7 +44,7 @@ class OwnProvider:
     def start(self) -> None:
         pace = ["--latency-seconds", "0.02", "--tokens-per-second", "2000", "--embedding-latency-seconds", "0.01"]
         self._process = subprocess.Popen([*self._command, *pace])
-        until(self._answers, "the provider answers", START_SECONDS)
+        until(self._answers, "the provider answers")
 
     def kill(self) -> None:
         self._process.kill()
@@ -59,7 +57,7 @@ class OwnProvider:
 
     def _answers(self) -> bool:
         with suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/v1/models").status_code < 500
+            return asking().get(f"{self.url}/v1/models").status_code < 500
         return False
 
     def __enter__(self) -> Self:

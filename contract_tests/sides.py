@@ -14,9 +14,8 @@ from pathlib import Path
 from contract_tests.caller import Agent
 from contract_tests.contractkit.targets import Request, Target
 from contract_tests.faults import until
+from contract_tests.loopback import PATIENCE_SECONDS
 from contract_tests.stack import Stack, StackError
-
-START_SECONDS = 20
 
 
 class Sides:
@@ -60,7 +59,7 @@ def router_at(stack: Stack, file: Path, stage: str) -> Iterator[str]:
     file.write_text(re.sub(r'(?m)^(stage\s*=\s*)"\w+"(?=\nsplit)', rf'\g<1>"{stage}"', text), "utf-8")
     environment = {**os.environ, "IDENTITY_SECRET": (stack.routes.parent / "identity" / "secret").read_text("utf-8")}
     with running_router(file, environment) as url, Target("router", url) as target:
-        until(lambda: target.send(Request("GET", "/login/")).status == 200, "the router answers", START_SECONDS)
+        until(lambda: target.send(Request("GET", "/login/")).status == 200, "the router answers")
         yield url
 
 
@@ -73,11 +72,11 @@ def running_router(file: Path, environment: Mapping[str, str] | None = None) -> 
             [sys.executable, "-m", "router", "serve", str(file), "--port", "0"], stderr=out, env=environment
         )
     try:
-        until(_said(log, process), f"{file.name} is served", START_SECONDS)
+        until(_said(log, process), f"{file.name} is served")
         yield re.findall(r"on (http://\S+)", log.read_text("utf-8"))[0]
     finally:
         process.terminate()
-        process.wait(timeout=40)
+        process.wait(timeout=PATIENCE_SECONDS)
 
 
 def _said(log: Path, process: subprocess.Popen[bytes]) -> Callable[[], bool]:

@@ -19,14 +19,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import httpx
 import psutil
 
 from contract_tests import database
+from contract_tests.loopback import asking, free_port
 
-START_SECONDS = 120
-TAKE_OVER_SECONDS = 10
-JOBS_SECONDS = 60
+START_SECONDS = 300
+WAIT_SECONDS = 60
+"""For what takes a second at the most, on a machine that has nothing else to do."""
+LOOK_AGAIN_SECONDS = 0.02
 
 
 class StackError(Exception):
@@ -77,7 +78,7 @@ class Stack:
     def another(self, name: str, *more: str, **environment: str) -> Iterator[Another]:
         """The same process of the stack once more, on ports of its own."""
         first = psutil.Process(self.pids[name])
-        port, admin = _free_port(), _free_port()
+        port, admin = free_port(), free_port()
         command = first.cmdline()
         command[command.index("--port") + 1] = str(port)
         if "--admin" in command:
@@ -91,7 +92,7 @@ class Stack:
             yield Another(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}", process.pid)
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=WAIT_SECONDS)
             log.close()
 
     def pace(self, latency_seconds: float, tokens_per_second: float) -> None:
@@ -101,16 +102,21 @@ class Stack:
             "tokens_per_second": tokens_per_second,
             "embedding_latency_seconds": latency_seconds,
         }
-        httpx.put(f"{self.provider}/sandbox/settings", json=settings).raise_for_status()
+        asking().put(f"{self.provider}/sandbox/settings", json=settings).raise_for_status()
 
     def calls(self) -> list[dict[str, Any]]:
         """What the provider received lately, oldest first."""
-        found: list[dict[str, Any]] = httpx.get(f"{self.provider}/sandbox/calls").json()["calls"]
+        found: list[dict[str, Any]] = asking().get(f"{self.provider}/sandbox/calls").json()["calls"]
         return found
+
+    def ended_calls(self) -> list[dict[str, Any]]:
+        """Those, as soon as none is being answered: a caller may have the whole answer before the provider notes it."""
+        self._wait(lambda: all(call["seconds"] is not None for call in self.calls()), "the end of its calls")
+        return self.calls()
 
     def number_of_calls(self) -> int:
         """How many the provider received since they were forgotten, remembered or not."""
-        return int(httpx.get(f"{self.provider}/sandbox/calls?last=1").json()["received"])
+        return int(asking().get(f"{self.provider}/sandbox/calls?last=1").json()["received"])
 
     def last_exchange(self) -> str:
         """The exchange for which the provider was called last."""
@@ -118,12 +124,16 @@ class Stack:
 
     def plant(self, name: str) -> None:
         """A fault of the faulty candidate, or `none`."""
-        httpx.put(f"{self.candidate}/sandbox/fault", json={"fault": name}).raise_for_status()
+        asking().put(f"{self.candidate}/sandbox/fault", json={"fault": name}).raise_for_status()
 
     def fault(self, kind: str, **details: Any) -> None:
         """What the provider does wrong with the next call, unless `details` narrow it down (see sandbox/README.md)."""
         self.end_jobs()  # whose calls would meet it
-        httpx.post(f"{self.provider}/sandbox/faults", json={"kind": kind, **details}).raise_for_status()
+        asking().post(f"{self.provider}/sandbox/faults", json={"kind": kind, **details}).raise_for_status()
+
+    def forget_faults(self) -> None:
+        """Those that wait for their request; and whoever is held up by one goes on."""
+        asking().delete(f"{self.provider}/sandbox/faults").raise_for_status()
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What the database says, or does; each `?` in the statement stands for a value."""
@@ -132,19 +142,19 @@ class Stack:
     def forget_calls(self) -> None:
         """What the provider receives from here on is of those who call from here on, not of a job that still runs."""
         self.end_jobs()
-        httpx.delete(f"{self.provider}/sandbox/calls").raise_for_status()
+        asking().delete(f"{self.provider}/sandbox/calls").raise_for_status()
 
     def end_jobs(self) -> None:
         """Wait until no background job is left that earlier requests began."""
         query = "SELECT count(*) FROM assistant_job WHERE status IN ('queued', 'running')"
-        self._wait(lambda: self.rows(query) == [(0,)], "the end of its jobs", JOBS_SECONDS)
+        self._wait(lambda: self.rows(query) == [(0,)], "the end of its jobs")
 
-    def _wait(self, happened: Callable[[], bool], what: str, seconds: float = TAKE_OVER_SECONDS) -> None:
+    def _wait(self, happened: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
         deadline = time.monotonic() + seconds
         while not happened():
             if time.monotonic() > deadline:
                 raise StackError(f"the stack did not come to {what} within {seconds} s")
-            time.sleep(0.05)
+            time.sleep(LOOK_AGAIN_SECONDS)
 
 
 class Another(NamedTuple):
@@ -157,14 +167,8 @@ class Another(NamedTuple):
 
 def _table_of(admin: str) -> str | None:
     """The table that all workers of a router serve; None if they do not agree."""
-    table: str | None = httpx.get(f"{admin}/status").json()["table"]
+    table: str | None = asking().get(f"{admin}/status").json()["table"]
     return table
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
 
 
 def _accepts(port: int) -> bool:
@@ -189,7 +193,7 @@ def running_stack(
         yield _ready(process, ready, data / "stack.log")
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+        process.wait(timeout=WAIT_SECONDS)
         log.close()
 
 

@@ -34,9 +34,10 @@ class Speed:
 class Answering:
     """One answer on its way out: starts the response, keeps the pace, notes in the ledger what was sent."""
 
-    def __init__(self, send: Send, call: Call) -> None:
+    def __init__(self, send: Send, call: Call, released: asyncio.Event) -> None:
         self._send = send
         self._call = call
+        self._released = released
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
 
@@ -61,6 +62,8 @@ class Answering:
         await self._plain(encoded(_without_choices(said) if _is(fault, "empty_choices") else said.whole()), fault)
 
     async def _plain(self, body: bytes, fault: Fault | None) -> None:
+        if _is(fault, "held"):
+            await self._released.wait()
         match fault.kind if fault else None:
             case "html":
                 await self._whole(200, HTML, "text/html; charset=utf-8")
@@ -91,6 +94,9 @@ class Answering:
                 break
             await pace.send(framing(frame), speed.due(max(sent - 1, 0)))
             self._call.tokens_sent = min(sent, len(said.tokens))
+            if fault and fault.kind == "held" and sent == fault.after:
+                await pace.flush()
+                await self._released.wait()
         await pace.flush()
         await self._end(said, include_usage, fault, framing, pace)
 

@@ -14,6 +14,7 @@ KINDS = (
     *ERROR_KINDS,
     "timeout",
     "slow",
+    "held",
     "stall",
     "cut",
     "no_done",
@@ -44,7 +45,7 @@ class Fault:
     path: str | None = None
     contains: str | None = None
     retry_after: str | None = None  # seconds or an HTTP date, sent as it is
-    after: int = DEFAULT_AFTER_TOKENS  # tokens that still arrive before the stream fails
+    after: int = DEFAULT_AFTER_TOKENS  # tokens that still arrive before the stream fails, or is held up
     seconds: float = DEFAULT_SLOW_SECONDS  # what "slow" adds before the first token
 
     def meets(self, path: str, body: bytes) -> bool:
@@ -75,6 +76,8 @@ class Faults:
 
     def __init__(self) -> None:
         self._waiting: deque[Fault] = deque()
+        self.cleared = asyncio.Event()
+        """Set when the faults that wait now are forgotten."""
 
     def add(self, fault: Fault) -> None:
         if len(self._waiting) >= MAX_WAITING:
@@ -93,7 +96,10 @@ class Faults:
         return None
 
     def clear(self) -> None:
+        """Forget those that wait, and let whoever is held up go on."""
         self._waiting.clear()
+        self.cleared.set()
+        self.cleared = asyncio.Event()
 
     def waiting(self) -> list[Fault]:
         return list(self._waiting)

@@ -19,6 +19,7 @@ OFFSETS = {
 }
 BACKLOG = 128
 FREE_RANGE = range(20_000, 32_000)
+_marks: list[socket.socket] = []
 
 
 @dataclass(eq=False)  # not frozen: whoever raises an exception sets its traceback
@@ -86,13 +87,22 @@ def _free_ports(names: list[str]) -> dict[str, int]:
     ports: dict[str, int] = {}
     candidates = iter(random.sample(FREE_RANGE, 500))
     for name in names:
-        ports[name] = next(port for port in candidates if _is_free(port))
+        ports[name] = next(port for port in candidates if _is_taken(port))
     return ports
 
 
-def _is_free(port: int) -> bool:
+def _is_taken(port: int) -> bool:
+    """Whether the port was free, and is ours now as long as this process lives.
+
+    A stack that starts at the same time would find it free, too, until the process listens. So whoever takes a port
+    takes the UDP port of the same number first: nobody needs that one, and the system gives it to one alone.
+    """
+    mark = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
+        mark.bind(("127.0.0.1", port))
         listening_socket(port).close()
     except OSError:
+        mark.close()
         return False
+    _marks.append(mark)
     return True

@@ -65,7 +65,7 @@ class Provider:
             answered.result()
 
     async def _answer(self, method: str, headers: dict[str, str], body: bytes, call: Call, send: Send) -> None:
-        answering = Answering(send, call)
+        answering = Answering(send, call, self.faults.cleared)
         fault = self.faults.take(call.path, body)
         call.fault = fault.kind if fault else None
         try:

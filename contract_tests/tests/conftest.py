@@ -15,12 +15,21 @@ from contract_tests.terms import helpdesk
 
 DRAWN, DRAWN_DEEP = 15, 100
 """Requests of each operation, so many good and so many bad ones."""
+STACK_SECONDS = 400
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--target", action="append", default=[], metavar="NAME=URL", help="a side that runs already")
     parser.addoption("--deep", action="store_true", help="draw thousands of requests, other ones each time")
     parser.addoption("--seed", type=int, default=None, help="draw those of an earlier --deep again")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever comes first waits for the stack, on a machine that may be busy."""
+    for item in items:
+        needed = set(getattr(item, "fixturenames", ()))
+        if {"stack_of_all", "sides_of_all"} & needed and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(STACK_SECONDS))
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +43,17 @@ def stack_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(stack_of_all: Stack) -> Stack:
-    return stack_of_all
+    return begun_again(stack_of_all)
+
+
+def begun_again(stack: Stack) -> Stack:
+    """As each file finds it, whatever the one before has left: a quick provider without a fault, nobody moved."""
+    stack.forget_faults()
+    stack.pace(latency_seconds=0.005, tokens_per_second=5000)
+    stack.move("legacy")
+    return stack
 
 
 @pytest.fixture(scope="session")
@@ -44,15 +61,23 @@ def terms() -> Terms:
     return helpdesk()
 
 
+@pytest.fixture(scope="module")
+def sides(sides_of_all: Sides) -> Sides:
+    """Every side at once."""
+    if sides_of_all.stack:
+        begun_again(sides_of_all.stack)
+    return sides_of_all
+
+
 @pytest.fixture(scope="session")
-def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
-    """Every side at once. The stack is not started if its sides were all given with --target."""
+def sides_of_all(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
+    """The stack is not started if its sides were all given with --target."""
     given = dict(each.split("=", 1) for each in request.config.getoption("--target"))
     if "legacy" in given:
         with sides_of(None, tmp_path_factory.mktemp("sides"), given) as sides:
             yield sides
         return
-    stack: Stack = request.getfixturevalue("stack")
+    stack: Stack = request.getfixturevalue("stack_of_all")
     with sides_of(stack, tmp_path_factory.mktemp("sides"), given) as sides:
         yield sides
 

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from contract_tests.browser import (
@@ -26,6 +25,7 @@ from contract_tests.browser import (
     results,
 )
 from contract_tests.faults import OwnProvider, database_gone, frozen, held_by, locked, pids, service_of, until
+from contract_tests.loopback import asking
 from contract_tests.stack import Stack, StackError, stack_on_postgresql
 
 FINE = {
@@ -110,11 +110,11 @@ def held_before(stack: Stack) -> dict[str, Counter[str]]:
 @pytest.fixture
 def browser(stack: Stack, held_before: object) -> Iterator[Browser]:
     """One whose session nobody remembers, and a provider that is told nothing yet; afterwards all is fine again."""
-    httpx.delete(f"{stack.provider}/sandbox/faults").raise_for_status()
+    stack.forget_faults()
     stack.forget_calls()
     with browser_of(stack) as browser:
         yield browser
-        httpx.delete(f"{stack.provider}/sandbox/faults").raise_for_status()
+        stack.forget_faults()
         assert browser.outcomes(*FINE) == FINE
 
 
@@ -126,7 +126,7 @@ def wait_until_idle(stack: Stack) -> dict[str, Counter[str]]:
         connections = {name: held_by(pid)["established connections"] for name, pid in processes.items()}
         return connections == {"router": 0, "extracted": 2}
 
-    until(is_idle, "router and service are idle", seconds=10)
+    until(is_idle, "router and service are idle")
     return {name: held_by(pid) for name, pid in processes.items()}
 
 
@@ -190,9 +190,9 @@ def test_a_frozen_provider_is_one_that_takes_too_long(browser: Browser, provider
 
 def test_a_database_that_goes_meanwhile_costs_what_was_to_be_read_or_written(stack: Stack, browser: Browser) -> None:
     browser.outcome("reindex-status")  # whose caller is remembered for as long as this takes
-    stack.fault("slow", seconds=1.5, path="/v1/chat/completions", count=3)
+    stack.fault("held", path="/v1/chat/completions", count=3, after=0)
     for text in (SEARCHED, ASKED):
-        stack.fault("slow", seconds=1.5, path="/v1/embeddings", contains=text)
+        stack.fault("held", path="/v1/embeddings", contains=text)
 
     with browser_of(stack) as newcomer, browser.under_way(*ASK_THE_PROVIDER) as outcomes:
         until(lambda: held_up(stack) == 5, "all calls are under way")
@@ -201,9 +201,10 @@ def test_a_database_that_goes_meanwhile_costs_what_was_to_be_read_or_written(sta
             with browser.under_way("reindex-status") as looking:
                 until(lambda: waiting() == 2, "somebody waits to see a job")
                 with database_gone(stack.database_url):
+                    stack.forget_faults()
                     seen = results({**outcomes, **queueing, **looking})
                     afterwards = newcomer.outcomes(*FINE)
-                    ready = httpx.get(f"{service_of(stack)}/ready")
+                    ready = asking().get(f"{service_of(stack)}/ready")
 
     assert seen == DATABASE_GONE
     assert afterwards == EXCHANGE_GONE
@@ -219,11 +220,12 @@ def test_a_frozen_exchange_lets_nobody_through(stack: Stack, browser: Browser) -
 
 
 def test_an_exchange_that_freezes_meanwhile_costs_a_verdict_alone(stack: Stack, browser: Browser) -> None:
-    stack.fault("slow", seconds=0.5, path="/v1/chat/completions", count=4)
+    stack.fault("held", path="/v1/chat/completions", count=3, after=0)
 
     with browser.under_way("summary", "reply", "triage") as outcomes:
         until(lambda: held_up(stack) == 3, "all calls are under way")
         with frozen(pids(stack)["identity"]):
+            stack.forget_faults()
             seen = results(outcomes)
 
     assert seen == {name: EXCHANGE_GONE_MEANWHILE[name] for name in outcomes}
@@ -236,7 +238,7 @@ def test_the_provider_is_hung_up_on_when_the_caller_leaves(stack: Stack, browser
 
     leave(browser, name, lambda: held_up(stack) == 1)
 
-    until(lambda: calls(stack)[-1]["left_early"], "the provider sees the caller leave", seconds=1)
+    until(lambda: calls(stack)[-1]["left_early"], "the provider sees the caller leave")
     assert_one_more_is_aborted(stack, name, aborted)
 
 
@@ -250,7 +252,7 @@ def test_the_provider_is_hung_up_on_when_the_caller_leaves_in_the_middle(
     with browser.stream(name) as answer:
         next(piece for piece in answer.iter_raw() if b"event: delta" in piece)
 
-    until(lambda: calls(stack)[-1]["left_early"], "the provider sees the caller leave", seconds=1)
+    until(lambda: calls(stack)[-1]["left_early"], "the provider sees the caller leave")
     assert_one_more_is_aborted(stack, name, aborted)
 
 
@@ -278,7 +280,7 @@ def test_the_provider_is_hung_up_on_when_the_caller_leaves_a_conversation(stack:
         connection.send(question("first"))
         assert frame(connection)["type"] == "delta"
 
-    until(lambda: calls(stack)[-1]["left_early"], "the provider sees the caller leave", seconds=1)
+    until(lambda: calls(stack)[-1]["left_early"], "the provider sees the caller leave")
     assert_one_more_is_aborted(stack, "chat", aborted)
 
 
@@ -288,7 +290,7 @@ def test_nobody_waits_for_the_database_in_vain(stack: Stack, browser: Browser, n
     with locked(stack.database_url, "assistant_job") as waiting:
         leave(browser, name, lambda: waiting() == 1)
 
-    until(lambda: browser.outcome(name) == FINE[name], "the connection is back", seconds=1)
+    until(lambda: browser.outcome(name) == FINE[name], "the connection is back")
 
 
 def test_nothing_is_left_behind(stack: Stack, held_before: dict[str, Counter[str]]) -> None:

@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from contract_tests.caller import Agent
-from contract_tests.comparing import Compared, calls_of_copies, latest, report, wait_for
+from contract_tests.comparing import Compared, calls_of_copies, differing, is_too_late, latest, report, wait_for
 from contract_tests.stack import Stack, running_stack
 
 pytestmark = pytest.mark.timeout(400)  # a stack of its own and all its evidence, on a machine that may be busy
@@ -66,7 +66,8 @@ class Outcome(NamedTuple):
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     data: Path = tmp_path_factory.mktemp("identical")
     with running_stack(data) as stack:
-        allowed = 4.5 * len(ROUTES) / EXCHANGES  # so few exchanges can show no smaller a rate
+        # So few exchanges can show no smaller a rate, and a few of their copies may say nothing.
+        allowed = 6 * len(ROUTES) / EXCHANGES
         # How long a side takes says nothing on a machine that does other things besides: nearly nothing is slow.
         shares = f"mismatches = {allowed}, errors = {allowed}, slower_share = {allowed}"
         table = f"gate = {{ {shares}, slower_floor_seconds = 3 }}"
@@ -107,7 +108,7 @@ def outcomes(stack: Stack) -> dict[str, Outcome]:
             before = latest(stack.evidence_url)
             told = list(threads.map(put, [requests] * len(AGENTS), range(len(AGENTS))))
             number = each * len(AGENTS)
-            compared = wait_for(stack.evidence_url, number, before, seconds=30 + number * SECONDS_EACH)
+            compared = wait_for(stack.evidence_url, number, before, seconds=90 + number * SECONDS_EACH)
             found[route] = Outcome(Counter(one for own in told for one in own), compared)
     for agent in agents:
         agent.__exit__(None, None, None)
@@ -119,12 +120,14 @@ def test_callers_get_what_they_should(outcomes: dict[str, Outcome]) -> None:
 
 
 def test_every_copy_is_compared_and_none_differs(outcomes: dict[str, Outcome]) -> None:
-    differing = [each for route in outcomes.values() for each in route.comparisons if each.verdict != "match"]
+    comparisons = [each for route in outcomes.values() for each in route.comparisons]
+    too_late = sum(map(is_too_late, comparisons))
     compared = {route: len(each.comparisons) for route, each in outcomes.items()}
 
-    assert differing == []
+    assert differing(comparisons) == []
     assert compared == {route: each.answers.total() for route, each in outcomes.items()}
-    print(f"\n{sum(compared.values())} exchanges compared, none differs: {compared}")
+    assert too_late < len(comparisons) / 10
+    print(f"\n{len(comparisons)} exchanges compared, none differs: {compared}; of {too_late} nothing can be said")
 
 
 def test_no_copy_asks_the_provider(stack: Stack, outcomes: dict[str, Outcome]) -> None:
@@ -146,16 +149,20 @@ def test_background_jobs_are_the_same_too(stack: Stack, outcomes: dict[str, Outc
     """A copy's job is rolled back before anybody works on it; what is told of a job is read by both."""
     before = latest(stack.evidence_url)
     with Agent(stack.router, "maya") as lead:
-        for _ in range(JOBS):
-            begun = lead.ask("POST", "/api/articles/reindex")
-            assert begun.status == 202
-            done: dict[str, Any] = {}
-            while done.get("status") not in ("done", "failed"):
-                done = lead.get(f"/api/articles/reindex/{begun.json()['id']}")
+        begun = [lead.ask("POST", "/api/articles/reindex") for _ in range(JOBS)]
+        jobs = [each.json()["id"] for each in begun]
+        early = [lead.get(f"/api/articles/reindex/{job}")["id"] for job in jobs]
+        stack.end_jobs()
+        meanwhile = wait_for(stack.evidence_url, JOBS, before, route="reindex-status")
+        over = latest(stack.evidence_url)
+        done = [lead.get(f"/api/articles/reindex/{job}")["status"] for job in jobs]
 
     of_jobs = wait_for(stack.evidence_url, JOBS, before, route="reindex")
-    reads = wait_for(stack.evidence_url, JOBS, before, route="reindex-status")
+    afterwards = wait_for(stack.evidence_url, JOBS, over, route="reindex-status")
 
-    of_reads = {(each.verdict, each.reason) for each in reads}
+    assert {each.status for each in begun} == {202}
+    assert (early, done) == (jobs, ["done"] * JOBS)
     assert [(each.verdict, each.differences) for each in of_jobs] == [("match", [])] * JOBS
-    assert {verdict for verdict, _ in of_reads} <= {"match", "inconclusive"}, of_reads
+    assert len(meanwhile) == JOBS
+    assert {each.verdict for each in meanwhile} <= {"match", "inconclusive"}, meanwhile
+    assert [each.verdict for each in afterwards] == ["match"] * JOBS, "of a job that is over, nothing changes"

@@ -9,9 +9,9 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
+from contract_tests import loopback
 from contract_tests.caller import Agent, Got
 from contract_tests.stack import Stack, on_postgresql, stack_on_postgresql
 
@@ -79,7 +79,7 @@ def test_both_sides_answer_from_the_knowledge_base(stack: Stack) -> None:
 def test_a_copy_that_the_monolith_streams_leaves_no_row(stack: Stack, ticket: int) -> None:
     """Put to the monolith itself: the router lets no caller mark a request. The original's call is on the tape."""
     exchange = {"traceparent": f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"}
-    with Agent(stack.legacy, "jonas") as agent, httpx.Client(cookies=agent.cookies) as client:
+    with Agent(stack.legacy, "jonas") as agent, loopback.client(cookies=agent.cookies) as client:
         headers = exchange | {"X-CSRFToken": agent.csrf_token}
         client.post(f"{stack.legacy}/api/tickets/{ticket}/reply", headers=headers | ORIGINAL).raise_for_status()
         before = stack.rows("SELECT count(*) FROM assistant_call")

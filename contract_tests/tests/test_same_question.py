@@ -85,9 +85,9 @@ def test_both_sides_leave_the_same_audit_rows(stack: Stack, tickets: list[int]) 
     ]
     found: list[list[Any]] = []
     for stage in STAGES:
-        before = rows(stack, 0)
+        [(latest,)] = stack.rows("SELECT coalesce(max(id), 0) FROM assistant_call")
         asked(stack, stage, *requests)
-        found.append([row[1:] for row in rows(stack, before[-1][0])])
+        found.append([row[1:] for row in rows(stack, latest)])
     legacy, extracted = found
 
     assert [row[0] for row in legacy] == ["triage", "search", "ask", "ask"]

@@ -12,14 +12,16 @@ from websockets.sync.client import ClientConnection, connect
 from contract_tests.caller import Agent
 from contract_tests.stack import Stack
 
-SECONDS = 10
+SECONDS = 60
 VIEWER = "otto"  # sees tickets and articles, and may not use the assistant
 
 
 def socket(site: str, cookies: dict[str, str], query: str = "", **headers: str) -> ClientConnection:
     said = "; ".join(f"{name}={value}" for name, value in cookies.items())
     url = site.replace("http", "ws", 1) + "/ws/assistant" + query
-    return connect(url, additional_headers={"Cookie": said, **headers}, proxy=None, close_timeout=1)
+    return connect(
+        url, additional_headers={"Cookie": said, **headers}, proxy=None, open_timeout=SECONDS, close_timeout=1
+    )
 
 
 def session(stack: Stack, username: str = "maya") -> dict[str, str]:

@@ -12,7 +12,7 @@ from contract_tests import database
 from contract_tests.caller import Agent
 from contract_tests.stack import Stack
 
-COPIED_SECONDS = 20
+COPIED_SECONDS = 60
 ASKED = {
     "summary": ("POST", "{ticket}/summary", b"{}"),
     "reply": ("POST", "{ticket}/reply", b'{"tone": "brief"}'),
@@ -48,7 +48,7 @@ def test_a_copy_is_answered_from_the_tape(stack: Stack, agent: Agent, endpoint: 
     answer = agent.ask(method, path.format(ticket=ticket), body)
 
     assert (answer.status, answer.answered_by) == (200, primary)
-    calls = stack.calls()
+    calls = stack.ended_calls()
     exchange = calls[-1]["headers"]["traceparent"].split("-")[1]
     assert copied(stack, exchange, len(calls)) == {("primary", "whole"): len(calls), ("shadow", "whole"): len(calls)}
     assert stack.calls() == calls

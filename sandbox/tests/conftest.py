@@ -13,7 +13,7 @@ from sandbox.ports import listening_socket
 from sandbox.provider import Settings, create_app
 
 KEY = "test-key"
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ async def first_line(running: Running) -> str:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  (another process makes it true: there is no event to wait for)
             await asyncio.sleep(0.01)
 
@@ -80,7 +80,7 @@ async def test_waiting_for_readiness_ends_when_the_process_does(tmp_path: Path) 
     running = await started("raise SystemExit('nothing to serve')", tmp_path, "http://127.0.0.1:9/")
 
     with pytest.raises(ProcessFailed, match="nothing to serve"):
-        await until_ready(running, 10)
+        await until_ready(running, 60)
 
     await running.stop()
 
@@ -95,10 +95,10 @@ async def test_waiting_for_readiness_has_a_deadline(tmp_path: Path) -> None:
 
 
 async def test_a_command_that_fails_is_reported_and_one_that_works_is_not(tmp_path: Path) -> None:
-    await run_to_the_end(plan("print('done')"), tmp_path, tmp_path / "log", print, 10)
+    await run_to_the_end(plan("print('done')"), tmp_path, tmp_path / "log", print, 60)
 
     with pytest.raises(ProcessFailed, match="status 1"):
-        await run_to_the_end(plan("raise SystemExit(1)"), tmp_path, tmp_path / "log", print, 10)
+        await run_to_the_end(plan("raise SystemExit(1)"), tmp_path, tmp_path / "log", print, 60)
 
     assert (tmp_path / "log").read_text() == ""
 
@@ -107,7 +107,7 @@ async def test_lines_go_to_whoever_watches_and_to_the_log(tmp_path: Path) -> Non
     seen: list[tuple[str, str]] = []
 
     await run_to_the_end(
-        plan("print('one'); print('two')"), tmp_path, tmp_path / "log", lambda *line: seen.append(line), 10
+        plan("print('one'); print('two')"), tmp_path, tmp_path / "log", lambda *line: seen.append(line), 60
     )
 
     assert seen == [("stand-in", "one"), ("stand-in", "two")]
