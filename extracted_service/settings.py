@@ -6,21 +6,47 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from .errors import SettingsError
 
 
 def _http_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not _is_http_url(text):
         raise ValueError("must be an address like http://127.0.0.1:8020/v1")
     return text.rstrip("/")
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and _fits_a_header(text)
 
 
 def _database_url(text: str) -> str:
     if not text.startswith(("sqlite:///", "postgresql://", "postgres://")):
         raise ValueError("must start with sqlite:/// (a file), postgresql:// or postgres://")
+    try:
+        name = make_url(text).database
+    except (SQLAlchemyError, ValueError):
+        raise ValueError("cannot be read; its form is postgresql://user:password@host:5432/name") from None
+    if not name:
+        raise ValueError("names no database")
     return text
+
+
+def _api_key(secret: SecretStr) -> SecretStr:
+    if not _fits_a_header(secret.get_secret_value()):
+        raise ValueError("must be visible ASCII characters: it travels in a header")
+    return secret
+
+
+def _fits_a_header(text: str) -> bool:
+    return all("!" <= character <= "~" for character in text)
 
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -37,7 +63,7 @@ class Settings(BaseSettings):
     database_busy_seconds: Seconds = Field(default=20, description="longest wait for a lock or a connection")
 
     llm_base_url: Annotated[str, AfterValidator(_http_url)] = "http://127.0.0.1:8020/v1"
-    llm_api_key: SecretStr = SecretStr("sandbox-key")
+    llm_api_key: Annotated[SecretStr, AfterValidator(_api_key)] = SecretStr("sandbox-key")
     llm_model: str = Field(default="helpdesk-small", min_length=1)
     llm_embedding_model: str = Field(default="helpdesk-embed", min_length=1)
     llm_connections: int = Field(default=1000, ge=1, description="open at once, per process")

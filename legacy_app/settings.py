@@ -55,6 +55,22 @@ def is_http_url(written: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
+def header_text(name: str) -> str:
+    """What travels in a header. It is a secret, and never repeated in a message."""
+    written = os.environ.get(name, "")
+    if not all("!" <= character <= "~" for character in written):
+        raise ImproperlyConfigured(f"{name} must be visible ASCII characters: it travels in a header.")
+    return written
+
+
+def origins(name: str) -> list[str]:
+    written = comma_separated(name)
+    for origin in written:
+        if "://" not in origin:
+            raise ImproperlyConfigured(f"{name} holds {origin!r}: write origins like https://helpdesk.example.")
+    return written
+
+
 def whole_number(name: str, default: str) -> int:
     written = os.environ.get(name) or default
     if not (written.isascii() and written.isdigit() and len(written) < 16):
@@ -95,18 +111,18 @@ DEBUG = on("DEBUG")
 SECRET_KEY = os.environ.get("SECRET_KEY") or DEVELOPMENT_KEY
 SECRET_KEY_FALLBACKS = comma_separated("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = comma_separated("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = comma_separated("CSRF_TRUSTED_ORIGINS")
+CSRF_TRUSTED_ORIGINS = origins("CSRF_TRUSTED_ORIGINS")
 DATABASES = {"default": database()}
 
 LLM_BASE_URL = http_url("LLM_BASE_URL") or "http://127.0.0.1:8020/v1"
-LLM_API_KEY = os.environ.get("LLM_API_KEY") or "sandbox-key"
+LLM_API_KEY = header_text("LLM_API_KEY") or "sandbox-key"
 LLM_MODEL = os.environ.get("LLM_MODEL") or "helpdesk-small"
 LLM_EMBEDDING_MODEL = os.environ.get("LLM_EMBEDDING_MODEL") or "helpdesk-embed"
 LLM_TIMEOUT_SECONDS = seconds("LLM_TIMEOUT_SECONDS", "60")
 LLM_DAILY_TOKENS = whole_number("LLM_DAILY_TOKENS", "2000000")  # per organisation and UTC day; 0: no limit
 
 # Who a caller is, told to the router (see identity/).
-IDENTITY_SECRET = os.environ.get("IDENTITY_SECRET", "")
+IDENTITY_SECRET = header_text("IDENTITY_SECRET")
 IDENTITY_PRIVATE_KEY_FILE = os.environ.get("IDENTITY_PRIVATE_KEY_FILE", "")
 # The service that may give commands, by its name as an upstream of the router.
 IDENTITY_AUDIENCE = os.environ.get("IDENTITY_AUDIENCE") or "assistant"

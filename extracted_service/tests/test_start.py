@@ -11,7 +11,7 @@ from extracted_service.errors import SettingsError
 from extracted_service.settings import read_settings
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("DATABASE_URL", "LLM_BASE_URL", "LLM_API_KEY", "LLM_TIMEOUT_SECONDS", "IDENTITY_JWKS_FILE")
+NAMES = ("DATABASE_URL", "LLM_BASE_URL", "LLM_API_KEY", "LLM_TIMEOUT_SECONDS", "LEGACY_URL", "IDENTITY_JWKS_FILE")
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,34 @@ def test_every_problem_is_named_at_once_and_no_value_is_repeated(environment: py
         "LLM_TIMEOUT_SECONDS input should be a valid number, unable to parse string as a number.",
         "IDENTITY_JWKS_FILE is not set: name the file with the public keys of the monolith's identities.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("LLM_BASE_URL", "http://sesame:x@host:99999/v1", "must be an address like http://127.0.0.1:8020/v1."),
+        ("LLM_BASE_URL", "http://[sesame/v1", "must be an address like http://127.0.0.1:8020/v1."),
+        ("LEGACY_URL", "http://ses ame/", "must be an address like http://127.0.0.1:8020/v1."),
+        ("LLM_API_KEY", "sésame", "must be visible ASCII characters: it travels in a header."),
+        ("LLM_API_KEY", "sesame\nX-Other: 1", "must be visible ASCII characters: it travels in a header."),
+        (
+            "DATABASE_URL",
+            "postgresql://user:sesame@host:port/name",
+            "cannot be read; its form is postgresql://user:password@host:5432/name.",
+        ),
+        ("DATABASE_URL", "postgresql://user:sesame@host", "names no database."),
+        ("DATABASE_URL", "sqlite:///", "names no database."),
+    ],
+)
+def test_what_could_never_work_is_said_at_the_start(
+    environment: pytest.MonkeyPatch, name: str, value: str, sentence: str
+) -> None:
+    environment.setenv(name, value)
+
+    with pytest.raises(SettingsError) as error:
+        read_settings()
+
+    assert str(error.value) == f"{name} {sentence}"
 
 
 def test_a_part_cannot_last_longer_than_the_whole(environment: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,18 @@ def run(command, tmp_path, **environment):
             "LLM_BASE_URL must be an address like http://127.0.0.1:8002, or empty.",
         ),
         (
+            {"LLM_API_KEY": "a\nb"},
+            "LLM_API_KEY must be visible ASCII characters: it travels in a header.",
+        ),
+        (
+            {"IDENTITY_SECRET": "schlüssel"},
+            "IDENTITY_SECRET must be visible ASCII characters: it travels in a header.",
+        ),
+        (
+            {"CSRF_TRUSTED_ORIGINS": "https://helpdesk.example, helpdesk.test"},
+            "CSRF_TRUSTED_ORIGINS holds 'helpdesk.test': write origins like https://helpdesk.example.",
+        ),
+        (
             {"ASSISTANT_URL": "http://127.0.0.1:8002"},
             "ASSISTANT_URL needs IDENTITY_PRIVATE_KEY_FILE: the service believes only identities signed with that key.",
         ),
