@@ -84,8 +84,9 @@ class Keys:
         version = _version(self._file)
         if version == self._version:
             return
+        self._version = version  # also of a file that is no good: it is read, and complained of, once
         try:
-            self._keys, self._version = _public_keys(self._file), version
+            self._keys = _public_keys(self._file)
         except SettingsError as error:
             logger.error("The identity keys stay as they were: %s", error)
 

@@ -171,6 +171,21 @@ def test_the_known_keys_outlive_a_broken_file(
     assert "The identity keys stay as they were" in caplog.text
 
 
+def test_a_broken_file_is_complained_of_once_and_found_once_it_is_mended(
+    verifier: Verifier, jwks_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    second = SigningKey("second")
+    jwks_file.write_text("{half a fi")
+    for _ in range(3):
+        with pytest.raises(NotAuthenticated):
+            caller(verifier, second.token())
+
+    jwks_file.write_text(json.dumps({"keys": [second.public_jwk()]}))
+
+    assert caller(verifier, second.token()).user_id == 3
+    assert caplog.text.count("The identity keys stay as they were") == 1
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
