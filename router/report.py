@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from .config import COPYING, Config, Route
 from .evidence import reading
 from .evidence.clusters import Cluster, clusters_of
+from .evidence.digests import in_clear
 from .evidence.gates import Evidence, RouteVerdict, bounds, gathered, verdict_of
 from .evidence.observations import Comparison
 from .evidence.paired import Pairs
@@ -135,8 +136,9 @@ def _timing(what: str, both: Sequence[tuple[float | None, float | None]]) -> Ite
         yield Timing(what, *(side[int(len(side) * at)] for at in (0.5, 0.95) for side in (controls, candidates)))
 
 
-def as_json(found: RouteReport) -> dict[str, Any]:
-    """For programs, and for the journal. Times in seconds since 1970, rates and bounds as shares from 0 to 1."""
+def as_json(found: RouteReport, *, with_values: bool = False) -> dict[str, Any]:
+    """For programs, and without values for the journal, which is kept for longer than they may be. Times in seconds
+    since 1970, rates and bounds as shares from 0 to 1."""
     limits = found.route.gate.limits()
     rates = {}
     for name, rate in found.evidence.rates.items():
@@ -176,7 +178,13 @@ def as_json(found: RouteReport) -> dict[str, Any]:
             }
             for group in found.groups
         ],
-        "clusters": [asdict(cluster) | {"kind": str(cluster.kind)} for cluster in found.clusters],
+        "clusters": [_cluster(each, with_values=with_values) for each in found.clusters],
         "times_seconds": [each._asdict() for each in found.times],
         "moves": [asdict(move) for move in found.moves],
     }
+
+
+def _cluster(cluster: Cluster, *, with_values: bool) -> dict[str, Any]:
+    values = {"control": in_clear(cluster.control), "candidate": in_clear(cluster.candidate)}
+    told = {name: value for name, value in asdict(cluster).items() if name not in values}
+    return told | {"kind": str(cluster.kind)} | (values if with_values else {})

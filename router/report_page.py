@@ -6,20 +6,24 @@ import time
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from .evidence.gates import RATES, Word, bounds, in_short
-from .evidence.verdict import Limit
+from .evidence.clusters import Cluster
+from .evidence.digests import in_clear
+from .evidence.gates import RATES, Word, bounds, in_between, in_short
+from .evidence.paired import Pairs
+from .evidence.verdict import Limit, Rate
 from .report import RouteReport
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1e293b }
 h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem; border-top: 1px solid #cbd5e1; padding-top: 1rem }
 table { border-collapse: collapse; margin: .5rem 0 } td, th { text-align: left; padding: .2rem .8rem .2rem 0 }
-td.number { text-align: right } code { font-size: .9em } .quiet { color: #64748b }
+td.number { text-align: right } td { overflow-wrap: anywhere }
+code { font-size: .9em } .quiet { color: #64748b }
 .go { color: #15803d } .no-go { color: #b91c1c } .keep { color: #b45309 } strong { font-weight: 600 }
 """
 CLASSES = {Word.GO: "go", Word.NO_GO: "no-go", Word.KEEP_WATCHING: "keep"}
-WIDTH, HEIGHT = 460, 34
-LEFT, WORDS = 20, 160  # the room before a scale, and behind it
+WIDTH, HEIGHT = 580, 34
+LEFT, WORDS = 20, 280  # the room before a scale, and behind it
 
 
 def page(found: Sequence[RouteReport], now: float) -> str:
@@ -69,7 +73,7 @@ def _route(found: RouteReport) -> Iterator[str]:
             rate, limit = evidence.rates[rate_name], limits[rate_name]
             yield (
                 f"<tr><td>{rate_name}</td><td class='number'>{in_short(rate)}</td>"
-                f"<td>{_interval(*bounds(rate, limit), limit)}</td></tr>"
+                f"<td>{_interval(rate, limit)}</td></tr>"
             )
         yield "</table>"
     if found.times:
@@ -84,10 +88,12 @@ def _route(found: RouteReport) -> Iterator[str]:
         told = "; ".join(f"{count} {what}" for what, count in found.copies.items())
         yield f'<p class="quiet">Copies: {escape(told)}</p>'
     if found.clusters:
-        yield "<table><tr><th>differs in</th><th>how</th><th>first</th><th>last</th><th>for example</th></tr>"
+        yield "<table><tr><th>differs in</th><th>how</th><th>times</th><th>first</th><th>last</th>"
+        yield "<th>for example</th></tr>"
         for cluster in found.clusters:
             yield (
-                f"<tr><td><code>{escape(cluster.place)}</code></td><td>{escape(str(cluster.kind))}</td>"
+                f"<tr><td><code>{escape(cluster.place)}</code>{_values(cluster)}</td>"
+                f"<td>{escape(str(cluster.kind))}</td><td class='number'>{cluster.count}</td>"
                 f"<td>{_time(cluster.first_at)}</td><td>{_time(cluster.last_at)}</td>"
                 f"<td><code>{escape(cluster.exemplars[0])}</code></td></tr>"
             )
@@ -103,22 +109,31 @@ def _route(found: RouteReport) -> Iterator[str]:
         yield "</table>"
 
 
-def _interval(lower: float, upper: float, limit: Limit) -> str:
+def _values(cluster: Cluster) -> str:
+    """What is kept of them in clear."""
+    control, candidate = in_clear(cluster.control), in_clear(cluster.candidate)
+    if not (control or candidate):
+        return ""
+    return f"<br><code>{escape(control or 'nothing')} → {escape(candidate or 'nothing')}</code>"
+
+
+def _interval(rate: Rate | Pairs, limit: Limit) -> str:
     """Where the rate lies, against what is allowed (the line). The scale ends at four times that."""
+    lower, upper = bounds(rate, limit)
     most = min(1.0, 4 * limit.rate)
 
     def at(share: float) -> float:
         return LEFT + (WIDTH - LEFT - WORDS) * max(0.0, min(share, most)) / most
 
     colour = "#b91c1c" if lower > limit.rate else "#15803d" if upper < limit.rate else "#b45309"
-    left, right = at(lower), at(upper)
+    left, right = sorted((at(lower), at(upper)))  # turned round where the rate has changed
     beyond = " →" if upper > most else ""
     return (
         f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" font-size="11">'
         f'<line x1="{at(0):.1f}" x2="{at(most):.1f}" y1="17" y2="17" stroke="#cbd5e1"/>'
         f'<rect x="{left:.1f}" y="12" width="{max(2.0, right - left):.1f}" height="10" fill="{colour}"/>'
         f'<line x1="{at(limit.rate):.1f}" x2="{at(limit.rate):.1f}" y1="4" y2="30" stroke="#0f172a"/>'
-        f'<text x="{at(most) + 6:.1f}" y="21">{lower:.2%} to {upper:.2%}{beyond}</text></svg>'
+        f'<text x="{at(most) + 6:.1f}" y="21">{in_between(rate, limit)}{beyond}</text></svg>'
     )
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from ..config import Config, Route
 from ..edit import find
 from ..errors import EditError, EvidenceError
+from ..evidence.digests import in_clear
 from ..evidence.gates import RATES, Word, in_short, in_words
 from ..reading import load
 from .check import File
@@ -30,6 +31,14 @@ Page = Annotated[Path | None, typer.Option("--html", help="write a page into thi
 
 DIFFERENCES = 8
 """So many clusters of a route are printed; --json and --html have more."""
+
+
+WITHOUT_VALUES = (
+    "What the values are is not kept; with values = true under [evidence] it is from then on, but for what is redacted."
+)
+NO_GO_STAYS = (
+    "A no-go stays until something changes: mend it and give the build of {} another name, or change the rules."
+)
 
 
 class Exit(IntEnum):
@@ -56,9 +65,9 @@ def report(file: File = Path("routes.toml"), route: ONE = "", as_json: AsJson = 
     if html:
         write(html, page(found, time.time()))
     if as_json:
-        print(json.dumps([in_json(each) for each in found], indent=2))
+        print(json.dumps([in_json(each, with_values=True) for each in found], indent=2))
     else:
-        _print(found)
+        _print(found, keeps_values=config.evidence.values)
     raise typer.Exit(exit_status(found))
 
 
@@ -77,7 +86,7 @@ def exit_status(found: list[RouteReport]) -> Exit:
     return Exit.GO if words == {Word.GO} else Exit.KEEP_WATCHING
 
 
-def _print(found: list[RouteReport]) -> None:
+def _print(found: list[RouteReport], *, keeps_values: bool) -> None:
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else PAPER_COLUMNS)
     table = Table(box=None, pad_edge=False)
     for title in ("route", "at", "compared", "mismatches", "errors", "slower", "nothing to say", "verdict"):
@@ -91,6 +100,8 @@ def _print(found: list[RouteReport]) -> None:
     for each in found:
         for line in _lines(each):
             console.print(line, soft_wrap=True)
+    if any(each.clusters for each in found) and not keeps_values:
+        console.print(f"\n{WITHOUT_VALUES}", soft_wrap=True)
 
 
 def _lines(found: RouteReport) -> list[str]:
@@ -102,19 +113,28 @@ def _lines(found: RouteReport) -> list[str]:
         )
     if found.verdict.reasons and found.evidence.comparisons:
         lines += [f"\n{name}:", *(f"  {reason}" for reason in found.verdict.reasons)]
+    if found.verdict.word is Word.NO_GO:
+        lines += [f"  {NO_GO_STAYS.format(found.route.to)}"]
     if found.copies:
         lines.append(f"\n{name}, copies: {'; '.join(f'{count} {what}' for what, count in found.copies.items())}")
     if found.clusters:
         lines.append(f"\n{name} differs in:")
         for cluster in found.clusters[:DIFFERENCES]:
-            where = f"{cluster.place or '(whole)'} {cluster.kind}"
+            where = f"{cluster.place or '(whole)'} {cluster.kind}, {_times(cluster.count)}"
             lines.append(f"  {where}, last {_ago(cluster.last_at)}, for example in exchange {cluster.exemplars[0]}")
+            control, candidate = in_clear(cluster.control), in_clear(cluster.candidate)
+            if control or candidate:
+                lines.append(f"      {control or 'nothing'} → {candidate or 'nothing'}")
         if len(found.clusters) > DIFFERENCES:
             lines.append(f"  … and {len(found.clusters) - DIFFERENCES} more places; --json has them")
     if found.inconclusive:
         lines.append(f"\n{name} said nothing lately because:")
         lines += [f"  {count} × {reason}" for reason, count in sorted(found.inconclusive.items())]
     return lines
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _ago(at: float) -> str:

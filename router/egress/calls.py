@@ -42,6 +42,8 @@ CALLER, TARGET = "strangler.caller", "strangler.target"
 """The scope's keys for the application's connection and the request target (see `server.py`)."""
 LATE_SECONDS = 1.0
 """So long after an exchange's first shadow call the last of its primary's, made before, may take to be on the tape."""
+AWAY_SECONDS = 60.0
+"""So long after the database was away nobody can say that a call was not recorded: it may be late, or lost."""
 REMEMBERED = 10_000
 """So many exchanges are remembered whose recording was lost, and so many that have a shadow."""
 
@@ -173,7 +175,8 @@ class Calls:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _missed(self, call: Call, way: _Way) -> None:
-        if call.exchange_id in self._unrecorded:
+        was_away = time.time() < max(self._store.away_at, self._tape.away_at) + AWAY_SECONDS
+        if was_away or call.exchange_id in self._unrecorded:
             await self._not_sent(call, State.LOST, way, not_sent("no_tape", "Its recording was lost."))
             return
         self._count("not on the tape")

@@ -1,4 +1,4 @@
-"""Bodies by what they are: JSON, event streams, texts, bytes. Each finds its differences at places of its own."""
+"""Bodies by what they are: JSON, events, JSON by line, texts, bytes. Each finds its differences at its own places."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from .json_values import MOST_BYTES, NotJson, fingerprint, parse
 from .observations import Kind, Observation
 from .structure import differ, excuses_text
 
-Form = Literal["json", "events", "text", "bytes"]
+Form = Literal["json", "events", "json lines", "text", "bytes"]
 _ENCODINGS = ("gzip", "x-gzip", "deflate")
-_TEXTS = (b"text/", b"application/xml", b"application/x-ndjson", b"application/jsonl", b"application/x-www-form")
+_JSON_LINES = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/x-jsonlines")
+_TEXTS = (b"text/", b"application/xml", b"application/x-www-form")
 
 
 def header(observation: Observation, name: bytes) -> bytes:
@@ -66,6 +67,8 @@ def _form(content_type: bytes) -> Form | None:
         return "events"
     if media_type == b"application/json" or media_type.endswith(b"+json"):
         return "json"
+    if media_type in _JSON_LINES:
+        return "json lines"
     if media_type.startswith(_TEXTS):
         return "text"
     return "bytes" if media_type else None
@@ -77,7 +80,7 @@ def differ_contents(found: Found, place: str, control: bytes, candidate: bytes, 
         _differ_events(found, control, candidate)
     elif form in ("json", None) and _differ_json(found, place, control, candidate):
         return
-    elif form == "bytes" or not _differ_texts(found, place, control, candidate):
+    elif form == "bytes" or not _differ_texts(found, place, control, candidate, is_json=form == "json lines"):
         found.bytes(place, control, candidate)
 
 
@@ -106,8 +109,8 @@ def _json(body: bytes) -> tuple[Any] | None:
         return None
 
 
-def _differ_texts(found: Found, place: str, control: bytes, candidate: bytes) -> bool:
-    """By line. False: they are no UTF-8."""
+def _differ_texts(found: Found, place: str, control: bytes, candidate: bytes, *, is_json: bool) -> bool:
+    """By line, each of which may be JSON. False: they are no UTF-8."""
     try:
         one, other = control.decode(), candidate.decode()
     except UnicodeDecodeError:
@@ -115,16 +118,29 @@ def _differ_texts(found: Found, place: str, control: bytes, candidate: bytes) ->
     if is_excused(found, place, one, other):
         return True
     lines, others = one.split("\n"), other.split("\n")
-    aligned = _one_to_one(lines) if len(lines) == len(others) else in_order(lines, others)
+    if len(lines) == len(others):
+        aligned = _one_to_one(lines)
+    else:
+        prints, other_prints = ([_line_print(line) if is_json else line for line in side] for side in (lines, others))
+        aligned = in_order(prints, other_prints)
     for left, right in aligned.together:
-        there = f"{place} line {left + 1}"
-        if lines[left] != others[right] and not is_excused(found, there, lines[left], others[right]):
-            found.value(there, lines[left], others[right])
+        there, line, other_line = f"{place} line {left + 1}", lines[left], others[right]
+        if line == other_line or is_excused(found, there, line, other_line):
+            continue
+        if not (is_json and _differ_json(found, there, line.encode(), other_line.encode())):
+            found.value(there, line, other_line)
     for left in aligned.missing:
         found.missing(f"{place} line {left + 1}", lines[left])
     for right in aligned.added:
         found.added(f"{place} line {right + 1}", others[right])
     return True
+
+
+def _line_print(line: str) -> bytes:
+    try:
+        return fingerprint(parse(line.encode()))
+    except NotJson:
+        return line.encode()
 
 
 def is_excused(found: Found, place: str, control: str, candidate: str) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .observations import Comparison, Kind
+from .observations import Comparison, Difference, Kind
 
 MOST_CLUSTERS = 500
 """Of one report. What is beyond is counted under `OTHER`."""
@@ -31,17 +31,23 @@ class Cluster:
     last_at: float
     exemplars: tuple[str, ...]
     """The exchanges that showed it last, newest first."""
+    control: str = ""
+    """What the newest of them had there, as it is kept (see `digests.py`)."""
+    candidate: str = ""
 
 
 def clusters_of(comparisons: Iterable[Comparison]) -> list[Cluster]:
     """The clusters of these comparisons, the most frequent first."""
     clusters: dict[tuple[str, str, Kind], Cluster] = {}
     for comparison in comparisons:
-        for place, kind in dict.fromkeys((template(one.place), one.kind) for one in comparison.differences):
+        first: dict[tuple[str, Kind], Difference] = {}
+        for one in comparison.differences:
+            first.setdefault((template(one.place), one.kind), one)
+        for (place, kind), difference in first.items():
             key = comparison.route, place, kind
             if key not in clusters and len(clusters) >= MOST_CLUSTERS:
                 key = comparison.route, OTHER, kind
-            clusters[key] = _with(clusters.get(key), key, comparison)
+            clusters[key] = _with(clusters.get(key), key, comparison, difference)
     return sorted(clusters.values(), key=lambda cluster: (-cluster.count, cluster.route, cluster.place))
 
 
@@ -57,16 +63,20 @@ def template(place: str) -> str:
     return " ".join(general) + slash + "/".join(steps)
 
 
-def _with(cluster: Cluster | None, key: tuple[str, str, Kind], comparison: Comparison) -> Cluster:
+def _with(
+    cluster: Cluster | None, key: tuple[str, str, Kind], comparison: Comparison, difference: Difference
+) -> Cluster:
     at, id_ = comparison.at, comparison.exchange_id
+    both = difference.control, difference.candidate
     if cluster is None:
-        return Cluster(*key, count=1, first_at=at, last_at=at, exemplars=(id_,))
+        return Cluster(*key, 1, at, at, (id_,), *both)
     is_newest = at >= cluster.last_at
     exemplars = (id_, *cluster.exemplars) if is_newest else (*cluster.exemplars, id_)
     return Cluster(
         *key,
-        count=cluster.count + 1,
-        first_at=min(cluster.first_at, at),
-        last_at=max(cluster.last_at, at),
-        exemplars=exemplars[:MOST_EXEMPLARS],
+        cluster.count + 1,
+        min(cluster.first_at, at),
+        max(cluster.last_at, at),
+        exemplars[:MOST_EXEMPLARS],
+        *(both if is_newest else (cluster.control, cluster.candidate)),
     )

@@ -223,6 +223,19 @@ def bounds(rate: Rate | Pairs, limit: Limit) -> tuple[float, float]:
     return rate.lower, rate.upper
 
 
+def in_between(rate: Rate | Pairs, limit: Limit) -> str:
+    """The bounds as one says them. What was seen of all may lie outside them: then the rate has changed."""
+    lower, upper = bounds(rate, limit)
+    if not isinstance(rate, Pairs):
+        if lower > upper:
+            return f"at times below {upper:.2%}, at times above {lower:.2%}"
+        if rate.hits > upper * rate.seen:
+            return f"above {lower:.2%}, at times below {upper:.2%}"
+        if rate.hits < lower * rate.seen:
+            return f"below {upper:.2%}, at times above {lower:.2%}"
+    return f"between {lower:.2%} and {upper:.2%}"
+
+
 def in_short(rate: Rate | Pairs) -> str:
     """The hits, less those of control with itself, of so many."""
     if not rate.seen:
@@ -232,8 +245,7 @@ def in_short(rate: Rate | Pairs) -> str:
 
 
 def _in_numbers(name: str, rate: Rate | Pairs, limit: Limit) -> str:
-    lower, upper = bounds(rate, limit)
-    between = f"between {lower:.2%} and {upper:.2%}"
+    between = in_between(rate, limit)
     if isinstance(rate, Pairs):
         if not rate.seen:
             return (
@@ -244,8 +256,6 @@ def _in_numbers(name: str, rate: Rate | Pairs, limit: Limit) -> str:
             f"{name}: {rate.hits} of {rate.seen} by the candidate alone and {rate.control_hits} by control's second "
             f"answer alone, so it is worse by {between}; {limit.rate:.2%} are allowed"
         )
-    if lower > upper:  # no single rate explains both: it has changed
-        between = f"at times below {upper:.2%}, at times above {lower:.2%}"
     return f"{name}: {rate.hits} of {rate.seen}, {between}; {limit.rate:.2%} are allowed"
 
 

@@ -42,7 +42,10 @@ def judged(
 ) -> Comparison:
     """The comparison, as it is kept. Differences that are noise (`noise.py`) are not counted and not kept."""
     differences = tuple(one for one in compare(control, candidate, rules, values) if not is_noise(one))
-    reason = _why_inconclusive(exchange, control, candidate, differences)
+    reason = _why_without_control(control, candidate)
+    if reason:  # there was nothing to differ from
+        differences = ()
+    reason = reason or _why_inconclusive(exchange, control, candidate, differences)
     verdict = Verdict.INCONCLUSIVE if reason else Verdict.MISMATCH if differences else Verdict.MATCH
     return Comparison(
         exchange_id=exchange.id,
@@ -85,14 +88,19 @@ def has_failed(observation: Observation) -> bool:
     return bool(failure(observation)) or observation.status >= 500
 
 
-def _why_inconclusive(
-    exchange: Exchange, control: Observation, candidate: Observation, differences: tuple[Difference, ...]
-) -> str:
-    """Empty if something can be said."""
+def _why_without_control(control: Observation, candidate: Observation) -> str:
+    """Empty if there is a control to compare with."""
     if control.error == "CallerLeft":
         return "the caller left"
     if has_failed(control) and not _was_given_a_failure(control):
         return "both failed" if has_failed(candidate) else "the control failed"
+    return ""
+
+
+def _why_inconclusive(
+    exchange: Exchange, control: Observation, candidate: Observation, differences: tuple[Difference, ...]
+) -> str:
+    """Empty if something can be said."""
     gaps = [effect.status for effect in (*control.effects, *candidate.effects) if not effect.is_whole]
     if NOT_ON_TAPE in gaps:
         return "an outgoing call was not sent: the budget is used up, or there is no tape: see the egress's log"

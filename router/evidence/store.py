@@ -82,6 +82,8 @@ class Store:
         self._forget_at = time.monotonic() + GATHER_SECONDS
         self.dropped: Counter[str] = Counter()
         """By reason, since the process began."""
+        self.away_at = 0.0
+        """When the database last took nothing, in seconds since 1970: what others wrote then may be late or lost."""
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
         self._thread.start()
 
@@ -210,6 +212,7 @@ class Store:
             self._is_prepared = True
 
     def _forget_connection(self) -> None:
+        self.away_at = time.time()
         self._engine.dispose()
         self._is_prepared = False
 

@@ -118,6 +118,8 @@ class Tape:
         self._reading: Engine = open_engine(url, writes=False, connections=THREADS)
         self._is_prepared = False
         self._threads = ThreadPoolExecutor(THREADS, "tape")
+        self.away_at = 0.0
+        """When the database last did not answer, in seconds since 1970."""
 
     async def claim(self, call: Call) -> str | None:
         """The id of the first recorded call that asks the same and no other has taken; the shadow's is noted with it.
@@ -171,7 +173,7 @@ class Tape:
             with engine.begin() as connection:
                 return work(connection)
         except (SQLAlchemyError, OSError) as error:
-            self._is_prepared = False
+            self._is_prepared, self.away_at = False, time.time()
             why = cause_of(error) if isinstance(error, SQLAlchemyError) else str(error)
             raise EvidenceError(f"The tape in {shown(engine)} does not answer: {why}") from None
 

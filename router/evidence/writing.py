@@ -16,7 +16,8 @@ from .clusters import template
 from .observations import Comparison, Difference
 
 EXEMPLARS = 5
-"""So many comparisons of each group keep their differences."""
+"""So many comparisons of each group keep their differences; then the 10th, 20th, … 100th, 200th, …, for whoever turns
+values on later, or wants to see one that is fresh."""
 DIFFERENCES = 50
 """So many of one comparison are kept."""
 GROUPS = 1000
@@ -51,7 +52,7 @@ def write_comparison(connection: Connection, comparison: Comparison) -> None:
         row["group"], places = group_of(comparison.differences)
         if _are_too_many(connection, comparison, row["group"]):
             row["group"], places = OTHER, []
-        if _count_group(connection, comparison, row["group"], places) <= EXEMPLARS:
+        if _is_exemplar(_count_group(connection, comparison, row["group"], places)):
             row["differences"] = [asdict(each) for each in comparison.differences[:DIFFERENCES]]
     connection.execute(insert(tables.comparisons), row)
 
@@ -98,6 +99,10 @@ def _count_group(connection: Connection, comparison: Comparison, group: str, pla
             ).returning(table.c["count"])
         ).scalar_one()
     )
+
+
+def _is_exemplar(count: int) -> bool:
+    return count <= EXEMPLARS or (count >= 10 and count % 10 ** (len(str(count)) - 1) == 0)
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -58,7 +58,9 @@ class Judge:
         noises: Noises,
         key: bytes,
         draw: Callable[[], float] = random.random,
+        away_at: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """`away_at` says when the database last took nothing, in seconds since 1970."""
         self._shadow = route.shadow
         self._same = self._holding = route.shadow.same
         self._day = date.min
@@ -72,6 +74,7 @@ class Judge:
         self._may_ask_control = True
         """Until it answers a copy without saying that it took back what it wrote."""
         self._draw = draw
+        self._away_at = away_at
 
     @property
     def _rules(self) -> Rules:
@@ -135,7 +138,9 @@ class Judge:
         except EvidenceError:
             is_told = False
         comparison = await self._compared(copy, control, candidate)
-        if not is_told:
+        was_away = max(self._away_at(), self._tape.away_at) >= copy.sent_at
+        if not is_told or (was_away and comparison.verdict is Verdict.MISMATCH):
+            # A side that the tape did not answer fails, and its calls may still have to be written.
             comparison = replace(comparison, verdict=Verdict.INCONCLUSIVE, reason="the tape cannot be read")
         elif is_twice:
             again = answers[copy.control.upstream]

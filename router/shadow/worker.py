@@ -43,7 +43,7 @@ class Under:
         self.kept = kept
         self._upstreams = upstreams
         self._judges = {
-            route.name: Judge(config, route, kept.tape, kept.noises, kept.key)
+            route.name: Judge(config, route, kept.tape, kept.noises, kept.key, away_at=lambda: kept.store.away_at)
             for route in config.routes
             if route.stage in COPYING
         }

@@ -243,3 +243,40 @@ def test_a_call_that_is_not_on_the_tape_is_explained_by_what_it_asked() -> None:
 def test_calls_that_are_no_json_are_compared_by_line_or_byte() -> None:
     assert found(asked(call(b"a=1")), asked(call(b"a=2"))) == [("effect 1 body line 1", "value")]
     assert found(asked(call(b"\xff")), asked(call(b"\xfe"))) == [("effect 1 body", "value")]
+
+
+NDJSON = "application/x-ndjson"
+
+
+def test_json_by_line_is_compared_by_the_structure_of_each_line() -> None:
+    control = answer(b'{"n": 1, "s": "\\u2713"}\n{"n": 2}\n', NDJSON)
+    candidate = answer('{"s":"✓","n":1}\r\n{"n":3}\n'.encode(), NDJSON)
+
+    assert found(control, candidate) == [("body line 2 /n", "value")]
+
+
+def test_a_line_of_json_too_few_is_one_difference() -> None:
+    control = answer(b'{"n": 1}\n{"n": 2, "a": 0}\n{"n": 3}\n', NDJSON)
+    candidate = answer(b'{"n":1}\n{"n":3}\n', NDJSON)
+
+    assert found(control, candidate) == [("body line 2", "missing")]
+
+
+def test_a_line_that_is_no_json_is_a_text() -> None:
+    control, candidate = answer(b'{"n": 1}\nend', NDJSON), answer(b"1\nfin", NDJSON)
+
+    assert found(control, candidate) == [("body line 1", "type"), ("body line 2", "value")]
+
+
+def test_a_rule_may_name_a_place_in_any_line() -> None:
+    rules = Rules(rules=(Rule(at="body line * /n", type_only=True, reason="a test"),))
+
+    assert found(answer(b'{"n": 1}\n{"n": 2}', NDJSON), answer(b'{"n": 3}\n{"n": "4"}', NDJSON), rules) == [
+        ("body line 2 /n", "type")
+    ]
+
+
+def test_no_content_has_no_type() -> None:
+    control, candidate = (with_headers(*given, status=204) for given in ([("content-type", "text/html")], []))
+
+    assert found(control, candidate) == []

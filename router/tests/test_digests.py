@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ..evidence.compare import compare
-from ..evidence.digests import HIDDEN, Values
+from ..evidence.digests import HIDDEN, Values, in_clear
 from .observing import NO_RULES, answer, stream
 
 KEYED = Values(key=b"a key of this deployment")
@@ -82,3 +82,47 @@ def test_what_is_redacted_is_not_shown_even_then_however_deep_it_is(
 
 def test_secrets_of_the_usual_names_are_redacted_without_being_told_to() -> None:
     assert SECRET not in kept({"api_key": SECRET}, {}, SHOWN)[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["refreshToken", "X-Auth-Token", "session_id", "userEmail", "id-jwt", "apiKey", "x_api_key"]
+)
+def test_a_name_is_redacted_by_its_words_however_they_are_joined(name: str) -> None:
+    assert SECRET not in kept({"user": {name: SECRET}}, {"user": {name: "x"}}, SHOWN)[0]
+
+
+@pytest.mark.parametrize("name", ["total_tokens", "keyboard", "sessions"])
+def test_a_name_that_only_sounds_like_one_is_shown(name: str) -> None:
+    assert kept({name: 7}, {name: 8}, SHOWN) == ("7", "8")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['<input name="csrfmiddlewaretoken" value="s3cr3t">', "password=s3cr3t&user=ute", "Set-Cookie: sessionid=s3cr3t"],
+)
+def test_a_line_that_names_a_secret_stays_a_digest(line: str) -> None:
+    control, candidate = kept_of_texts(f"Hello\n{line}\n", "Hello\nyou\n")
+
+    assert "s3cr3t" not in control
+    assert len(control) == 16
+    assert candidate == "you"
+
+
+def kept_of_texts(control: str, candidate: str) -> tuple[str, str]:
+    one, other = (answer(side.encode(), "text/plain") for side in (control, candidate))
+    [difference] = compare(one, other, NO_RULES, SHOWN)
+    return difference.control, difference.candidate
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [
+        ("8855877569f5e0b2", ""),
+        ("256 bytes 8855877569f5e0b2", "256 bytes"),
+        ("502", "502"),
+        ("Grünkohl ", '"Grünkohl "'),
+        ("a\x1b[2Jb\nc", "a\\x1b[2Jb\\nc"),
+    ],
+)
+def test_what_is_shown_is_no_digest_and_moves_no_cursor(kept: str, shown: str) -> None:
+    assert in_clear(kept) == shown

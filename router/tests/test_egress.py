@@ -387,6 +387,9 @@ async def test_without_its_database_the_egress_passes_on_and_sends_nothing_for_a
         (effect,) = await egress.effects(ONE, "shadow")
         assert not effect.is_whole
 
+        late = await egress.ask(TWO, SHADOW, question("What was lost?"))
+        assert json.loads(late.body)["error"]["code"] == "no_tape"  # nobody knows whether it was ever on the tape
+
 
 async def test_the_tape_is_forgotten_in_time(tmp_path: Path) -> None:
     async with between(never_the_same(), tmp_path, "keep_minutes = 0.0001") as egress:

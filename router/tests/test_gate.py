@@ -173,10 +173,37 @@ def test_report_says_of_each_route_what_was_counted_what_differs_and_the_verdict
     assert told.exit_code == 3
     assert "2 of 102" in told.output
     assert "keep watching" in told.output
-    assert "body /usage/prompt_tokens missing, last" in told.output
+    assert "body /usage/prompt_tokens missing, twice, last" in told.output
     assert "1 × the recording is cut off" in told.output
     assert "ask, copies: 7 dropped, too large; 110 offered" in told.output
     assert "not copied" in told.output  # the other route
+    assert "with values = true under [evidence] it is from then on" in told.output
+
+
+def test_report_shows_both_values_where_they_are_kept_in_clear_and_the_journal_never_does(moving: Moving) -> None:
+    moving.file.write_text(moving.file.read_text().replace('db"', 'db"\nvalues = true', 1))
+    status, at = Difference("status", Kind.VALUE, "200", "502"), Difference("body /at", Kind.MISSING, "10:00 \x1b[2J")
+    hidden = Difference("body /token", Kind.VALUE, "8855877569f5e0b2", "6cefbcaa19525f62")
+    moving.saw(40, Verdict.MISMATCH, differences=(status, at, hidden))
+    page = moving.folder / "report.html"
+
+    told, in_json = moving.run("report", "--html", str(page)).output, moving.run("report", "--json").output
+    moving.run("advance", "ask", "--force", "--reason", "a test")
+
+    assert "      200 → 502\n" in told
+    assert "      10:00 \\x1b[2J → nothing\n" in told
+    assert "8855877569f5e0b2" not in told + page.read_text() + in_json
+    assert "10:00 \\x1b[2J → nothing" in page.read_text()
+    assert {"control": "200", "candidate": "502"}.items() <= by_place(in_json)["status"].items()
+    assert "values = true" not in told
+    assert "A no-go stays until something changes" in told
+    [(*_, evidence)] = moving.journal()
+    assert "body /at" in evidence
+    assert "10:00" not in evidence
+
+
+def by_place(report: str) -> dict[str, dict[str, Any]]:
+    return {each["place"]: each for each in json.loads(report)[0]["clusters"]}
 
 
 @pytest.mark.parametrize(

@@ -142,3 +142,14 @@ def test_a_gate_is_written_as_in_the_file() -> None:
 )
 def test_a_length_of_time_is_said_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+def test_a_share_outside_its_bounds_is_not_said_to_lie_between_them() -> None:
+    more_lately = [*matches(100), *(comparison(Verdict.MISMATCH) for _ in range(10))]
+    fewer_lately = [*(comparison(Verdict.MISMATCH) for _ in range(20)), *matches(20)]
+
+    more, fewer = (verdict_of(evidence_of(seen), GATE).reasons[0] for seen in (more_lately, fewer_lately))
+
+    assert more == "mismatches: 10 of 110, above 1.86%, at times below 3.72%; 1.00% are allowed"
+    assert fewer.startswith("mismatches: 20 of 40, below ")
+    assert ", at times above 7" in fewer

@@ -51,6 +51,7 @@ def test_failures_are_told_apart_by_whose_they_are(
     comparison = judge(control, candidate)
 
     assert (comparison.verdict, comparison.reason) == (verdict, reason)
+    assert bool(comparison.differences) == (verdict is Verdict.MISMATCH)
     assert comparison.control_failed == (bool(control.error) or control.status >= 500 or not control.status)
     assert comparison.candidate_failed == (bool(candidate.error) or candidate.status >= 500 or not candidate.status)
 

@@ -128,6 +128,12 @@ def test_of_two_rules_for_one_place_the_first_one_counts() -> None:
         ({"at": "/a", "pattern": "("}, "is no regular expression"),
         ({"at": "/a", "ignore": True, "reason": ""}, "at least 3 characters"),
         ({"at": "/a", "ignored": True}, "Extra inputs"),
+        (
+            {"at": "header link", "unordered": True},
+            "is no array of JSON, .* say ignore or pattern",
+        ),
+        ({"at": "body line *", "unordered": True}, "is no array of JSON"),
+        ({"at": "status", "unordered": True}, "is no array of JSON"),
     ],
 )
 def test_a_rule_that_says_nothing_clear_is_refused_with_its_cure(table: dict[str, Any], cure: str) -> None:

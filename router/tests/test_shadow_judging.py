@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -330,6 +331,26 @@ async def test_an_identity_exchange_that_fails_says_nothing_of_the_candidate(tmp
 
     assert (comparison.verdict, comparison.reason) == (Verdict.INCONCLUSIVE, "the identity exchange failed")
     assert all_.service.asked == []
+
+
+async def test_a_mismatch_while_the_database_was_away_says_nothing_of_the_candidate(tmp_path: Path) -> None:
+    """The egress had no tape to answer it from, and what it noted of that is written later."""
+    route = 'stage = "shadow"\nshadow = { effects = "tape" }'
+    settings = '[egress]\nprovider = "http://127.0.0.1:1"'
+    failed = json(b"{}", b"x-shadow-writes: none", status=b"502 Bad Gateway")
+    async with both(tmp_path, always(json(b"{}")), always(failed), route=route, settings=settings) as all_:
+        await all_.router.ask(POST)
+        await settled(all_)
+        known = all_.links[0].worker._kept
+        assert known is not None
+        known.store.away_at = math.inf
+        await all_.router.ask(POST)
+        await settled(all_)
+
+        away, before = kept(all_)
+
+    assert before.verdict is Verdict.MISMATCH
+    assert (away.verdict, away.reason) == (Verdict.INCONCLUSIVE, "the tape cannot be read")
 
 
 async def test_a_tape_that_cannot_be_read_makes_it_inconclusive_and_nothing_worse(tmp_path: Path) -> None:

@@ -120,6 +120,18 @@ def test_differences_of_the_same_places_and_kinds_are_one_group(store: Store, ur
     ]
 
 
+def test_of_many_differences_of_one_group_fresh_ones_are_kept_now_and_then(store: Store, url: str) -> None:
+    for number in range(320):
+        store.add(mismatch(number))
+    assert store.flush(SECONDS)
+
+    engine = open_for_reading(url)
+    kept = reading.exemplars(engine, reading.groups(engine, "ticket-summary", "one"))
+
+    numbers = [int(each.exchange_id, 16) for each in kept]
+    assert numbers == [1, 2, 3, 4, 5, *range(10, 100, 10), 100, 200, 300]
+
+
 def test_counts_of_several_processes_add_up(store: Store, url: str) -> None:
     other = Store(kept(url))
     for each in (store, other):
