@@ -17,6 +17,7 @@ import math
 import os
 import random
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -219,6 +220,7 @@ def main() -> int:
     chosen = arguments.parse_args()
     if chosen.smoke:
         chosen.seconds, chosen.repetitions = 0.5, 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or the router would outlive this process
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=exact_loop) as runner:
         found = runner.run(measure(Path(folder), chosen))
     print(shadow_told.table(found))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from ..shadow_told import Pairs, judge, table
@@ -46,6 +48,23 @@ def test_a_second_with_a_sound_and_with_a_flooding_candidate(tmp_path: Path) -> 
     assert [pair["failed"] for pair in found["pairs"]] == [0, 0]
     assert found["copies"]["match"] > 0
     assert found["copies"]["mismatch"] > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are counted in /proc")
+def test_whoever_stops_it_stops_what_it_started() -> None:
+    words = [sys.executable, "-m", "benchmarks.shadow", "--behaviours", "well"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        deadline = time.monotonic() + 60
+        found: list[psutil.Process] = []
+        while len(found) < 4 and time.monotonic() < deadline:  # provider, candidates, router, shadow process
+            found = psutil.Process(running.pid).children(recursive=True)
+            time.sleep(0.05)
+        running.terminate()
+        running.wait(60)
+
+    _, left = psutil.wait_procs(found, timeout=30)
+    assert len(found) >= 4
+    assert left == []
 
 
 def test_what_callers_do_not_notice_is_held() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
@@ -53,7 +54,7 @@ class Run:
     def terms(self, deviations_file: Path | None = None) -> Terms:
         return Terms(
             load(self.contract),
-            deviations.load(deviations_file) if deviations_file else (),
+            _accepted(deviations_file) if deviations_file else (),
             consumers.load_all(self.consumers) if self.consumers else (),
         )
 
@@ -105,6 +106,14 @@ class Run:
         if wrong := next((pair[0] for pair in pairs if not pair[1]), None):
             raise ValueError(f"{wrong} is no header: write 'Name: value'")
         return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _accepted(file: Path) -> tuple[deviations.Deviation, ...]:
+    """The file is made by the first `accept`; until then nothing is accepted, which hides nothing."""
+    if not file.exists():
+        print(f"{file} is not there yet: nothing is accepted.", file=sys.stderr)
+        return ()
+    return deviations.load(file)
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

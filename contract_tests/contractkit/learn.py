@@ -25,8 +25,11 @@ from .shapes import Shape, is_name, shape_of
 HEADERS = ("allow", "cache-control", "content-language", "location", "retry-after", "www-authenticate")
 """The headers of answers whose presence is proposed; their values never are."""
 NAMES_THAT_VARY = 5
-"""So many different names in one place of a path are values of a parameter."""
+"""So many different names in one place of a path are values of a parameter, if their answers are alike."""
+ALIKE = 0.5
+"""Such a share of all keys is in the answer of each name, on average."""
 _NUMBER = re.compile(r"\d+")
+_ONE_OF_MANY = (("ies", "y"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x"), ("ss", "ss"), ("s", ""))
 _WORD = re.compile(
     r"[A-Za-z_][A-Za-z_-]{0,39}\d{0,3}(?:\.[a-z]{1,5})?"
 )  # whatever is no plain word could be somebody's
@@ -105,14 +108,15 @@ class _Templates:
     """Finds what varies in paths: numbers and ids at once, names once there are many in one place."""
 
     def __init__(self, recorded: Iterable[Recorded]) -> None:
-        self._names: dict[tuple[str, ...], set[str]] = defaultdict(set)
+        self._names: dict[tuple[str, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        """Of each place the names in it, and of each name what its answers hold."""
         for each in recorded:
             if each.status >= 400:
                 continue  # what is not there says nothing about what is
             pieces = _pieces(each.path)
             for index, piece in enumerate(pieces):
                 if not _is_id(piece):
-                    self._names[(each.method, *self._before(pieces, index), str(len(pieces)))].add(piece)
+                    self._names[self._place(each.method, pieces, index)][piece] |= _contents(each)
 
     def of(self, recorded: Recorded) -> str:
         pieces = _pieces(recorded.path)
@@ -122,14 +126,31 @@ class _Templates:
             parent = found[-1] if found and not found[-1].startswith("{") else "item"
             if _is_id(piece):
                 found.append(_parameter(f"{_singular(parent)}_id", used))
-            elif len(self._names[(recorded.method, *self._before(pieces, index), str(len(pieces)))]) >= NAMES_THAT_VARY:
+            elif self._varies(self._place(recorded.method, pieces, index)):
                 found.append(_parameter(f"{_singular(parent)}_name", used))
             else:
                 found.append(piece)
         return "/" + "/".join(found)
 
-    def _before(self, pieces: Sequence[str], index: int) -> tuple[str, ...]:
-        return tuple("{}" if _is_id(piece) else piece for piece in pieces[:index])
+    def _place(self, method: str, pieces: Sequence[str], index: int) -> tuple[str, ...]:
+        before = ("{}" if _is_id(piece) else piece for piece in pieces[:index])
+        return method, *before, str(len(pieces))
+
+    def _varies(self, place: tuple[str, ...]) -> bool:
+        """Many names whose answers are alike; `/api/tickets`, `/api/users` and so on are endpoints of their own."""
+        names = self._names[place]
+        every = set().union(*names.values())
+        alike = sum(map(len, names.values())) >= ALIKE * len(every) * len(names)
+        return len(names) >= NAMES_THAT_VARY and alike
+
+
+def _contents(recorded: Recorded) -> set[str]:
+    """The keys of a JSON answer, or of the items in it; of any other its media type."""
+    value = _json(recorded.answer_body)
+    items = value if isinstance(value, list) else [value]
+    if value is None:
+        return {recorded.answer_type}
+    return {key for item in items if isinstance(item, dict) for key in item} or {type(value).__name__}
 
 
 def _pieces(path: str) -> list[str]:
@@ -149,7 +170,10 @@ def _parameter(name: str, used: set[str]) -> str:
 
 def _singular(word: str) -> str:
     plain = re.sub(r"\W", "_", word)
-    return plain[:-1] if plain.endswith("s") and len(plain) > 3 else plain
+    for ending, one in _ONE_OF_MANY:
+        if plain.endswith(ending) and len(plain) > max(3, len(ending)):
+            return plain.removesuffix(ending) + one
+    return plain
 
 
 def _operation(path: str, seen: Sequence[Recorded]) -> Json:

@@ -260,6 +260,7 @@ def test_an_accepted_difference_is_silent_until_it_ends_and_a_third_value_is_not
     words = ["--reason", "nobody branches on it", "--owner", "shelves", "--consumers", "catalogue"]
     today = datetime.now(UTC).date()
 
+    first = run(folder, "diff", *both(sites), "--deviations", "deviations.yaml", "--report", "first.json")
     said = run(
         folder,
         "accept",
@@ -274,6 +275,8 @@ def test_an_accepted_difference_is_silent_until_it_ends_and_a_third_value_is_not
     late = run(folder, "accept", status["case"], *words, "--expires", f"{today.year + 2}-01-01", "--deviations",
                "deviations.yaml")  # fmt: skip
 
+    assert "deviations.yaml is not there yet: nothing is accepted." in first.stderr
+    assert "PARITY  GET /shelves/{shelf}/books: status" in first.stdout
     assert said.returncode == 0, said.stderr
     assert "PARITY  GET /shelves/{shelf}/books: status" not in again.stdout
     assert "PARITY  GET /shelves/{shelf}/books: body /count" in again.stdout

@@ -65,6 +65,27 @@ def test_numbers_and_ids_in_paths_become_parameters_and_so_do_many_names_in_one_
     ]
 
 
+def test_endpoints_beside_each_other_whose_answers_are_not_alike_are_not_values_of_a_parameter() -> None:
+    kinds = {"tickets": {"id": 1, "status": "open"}, "users": {"login": "x"}, "boxes": [{"width": 1}], "queues": [2]}
+
+    found = proposed(
+        *(entry("GET", f"/api/{name}", answer=answer) for name, answer in kinds.items()),
+        entry("GET", "/api/health", answer={"ok": True}),
+        entry("GET", "/api/feed", answer={"entries": []}),
+    )
+
+    assert sorted(found["paths"]) == [f"/api/{name}" for name in sorted([*kinds, "health", "feed"])]
+
+
+@pytest.mark.parametrize(
+    ("many", "one"),
+    [("dishes", "dish"), ("boxes", "box"), ("categories", "category"), ("classes", "class"), ("houses", "house"),
+     ("address", "address"), ("bus", "bus")],
+)  # fmt: skip
+def test_a_parameter_has_the_name_of_one(many: str, one: str) -> None:
+    assert f"/{many}/{{{one}_id}}" in proposed(entry("GET", f"/{many}/7", answer={}))["paths"]
+
+
 def test_a_field_is_required_only_if_every_object_has_it() -> None:
     found = proposed(
         entry("GET", "/t/1", answer=ticket(1)), entry("GET", "/t/2", answer=ticket(2, extra=True, note="x"))
