@@ -1,11 +1,13 @@
 """What a person can put right is told in one sentence, on the command line and by the server."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
 ROOT = Path(__file__).parents[3]
 MANAGE = [sys.executable, str(ROOT / "legacy_app" / "manage.py")]
@@ -135,3 +137,16 @@ def test_the_server_starts_and_warns_of_a_database_without_tables(tmp_path, envi
 
     assert ended.returncode == 0
     assert "has no tables yet. Run: python legacy_app/manage.py migrate" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (["summarise", "--limit", "-1"], "'-1' is no number of tickets: write a whole number from 1"),
+        (["jobs", "--every", "0"], "'0' is no number of seconds above 0, like 1"),
+        (["jobs", "--every", "soon"], "'soon' is no number of seconds above 0, like 1"),
+    ],
+)
+def test_an_option_that_cannot_be_is_one_sentence(command, sentence):
+    with pytest.raises(CommandError, match=re.escape(sentence)):
+        call_command(*command)

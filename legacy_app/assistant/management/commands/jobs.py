@@ -1,6 +1,7 @@
 """The worker for background jobs: `manage.py jobs` runs until SIGTERM or SIGINT."""
 
 import time
+from argparse import ArgumentTypeError
 from contextlib import suppress
 
 from django.core.management.base import BaseCommand
@@ -17,7 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--once", action="store_true", help="end when the queue is empty")
-        parser.add_argument("--every", type=float, default=1.0, help="seconds between two looks at the queue")
+        parser.add_argument("--every", type=seconds, default=1.0, help="seconds between two looks at the queue")
 
     def handle(self, *, once, every, **options):
         telemetry.set_up("jobs")
@@ -55,3 +56,13 @@ class Command(BaseCommand):
     def _say(self, line):
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def seconds(written: str) -> float:
+    try:
+        every = float(written)
+    except ValueError:
+        every = 0.0
+    if not 0 < every < 86_400:
+        raise ArgumentTypeError(f"{written!r} is no number of seconds above 0, like 1")
+    return every

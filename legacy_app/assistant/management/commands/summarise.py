@@ -1,5 +1,6 @@
 """The nightly job: `manage.py summarise` brings the summaries of open tickets up to date."""
 
+from argparse import ArgumentTypeError
 from contextlib import suppress
 
 from django.core.management.base import BaseCommand, CommandError
@@ -19,7 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser):
         parser.add_argument("--status", choices=Ticket.Status.values, default=Ticket.Status.OPEN)
-        parser.add_argument("--limit", type=int, default=100, help="tickets in one run, at most")
+        parser.add_argument("--limit", type=at_least_one, default=100, help="tickets in one run, at most")
 
     def handle(self, *, status, limit, **options):
         telemetry.set_up("summarise")
@@ -54,3 +55,9 @@ class Command(BaseCommand):
     def _say(self, line):
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def at_least_one(written: str) -> int:
+    if not (written.isascii() and written.isdigit() and len(written) < 10 and int(written)):
+        raise ArgumentTypeError(f"{written!r} is no number of tickets: write a whole number from 1")
+    return int(written)
