@@ -1,6 +1,7 @@
 """Tickets and comments through the API: what comes out, what goes in, page by page."""
 
 import pytest
+from django.db import connection
 from django.forms.models import model_to_dict
 from django.utils import timezone
 
@@ -278,6 +279,8 @@ def test_the_list_asks_the_database_a_fixed_number_of_questions(lumen, sign_in, 
 
 
 def test_a_page_of_the_list_is_taken_before_its_comments_are_counted(lumen):
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL reads a table of a few rows as it lies.")
     page = Ticket.objects.visible_to(lumen.agent).with_people()[:25]
 
     plan = page.explain()
