@@ -1,5 +1,6 @@
 """The shadow process; started by `process.py`, never by hand."""
 
-from .worker import main
+from .worker import give_way, main
 
+give_way()
 main()

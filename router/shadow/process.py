@@ -21,6 +21,9 @@ PATIENCE_SECONDS = 15.0
 class Process(asyncio.Protocol):
     """One shadow process. It ends when this end of the socket does, however that comes about."""
 
+    program: tuple[str, ...] = ("-m", __package__ or "")
+    """What Python runs; it gets the descriptor of its end of the socket."""
+
     def __init__(self, hear: Callable[[Outcome], None], gone: Callable[[], None]) -> None:
         """Raises OSError if none can be started."""
         self._frames = Frames(hear)
@@ -31,7 +34,7 @@ class Process(asyncio.Protocol):
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._process = _started(theirs.fileno())
+                self._process = _started(self.program, theirs.fileno())
             except OSError:
                 ours.close()
                 raise
@@ -82,12 +85,12 @@ class Process(asyncio.Protocol):
         self._gone()
 
 
-def _started(descriptor: int) -> subprocess.Popen[bytes]:
+def _started(program: tuple[str, ...], descriptor: int) -> subprocess.Popen[bytes]:
     package = (__package__ or "").rpartition(".")
     folder = Path(__file__).parents[2 + package[0].count(".")]
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
-        [sys.executable, "-m", __package__ or "", str(descriptor)],
+        [sys.executable, *program, str(descriptor)],
         env={**os.environ, "PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
         pass_fds=(descriptor,),

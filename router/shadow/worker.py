@@ -181,15 +181,18 @@ async def serve(sock: socket.socket) -> None:
     writer.close()
 
 
-def main() -> None:
-    """Whoever ends the parent's whole group ends this process by its socket: what is under way has seconds."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def give_way() -> None:
     with contextlib.suppress(OSError, AttributeError):
         os.nice(NICENESS)
         # Linux: whoever serves callers takes the processor from it at once. From a process that is only nice they would
         # get it after its turn, which is milliseconds.
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def main() -> None:
+    """Whoever ends the parent's whole group ends this process by its socket: what is under way has seconds."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s shadow %(message)s")
     sock = socket.socket(fileno=int(sys.argv[1]))
     try:

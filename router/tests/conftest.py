@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,8 +14,17 @@ from ..server import ServerProtocol
 from .serving import Protocol, Serving, routes_file, serving
 from .wire import Script, Upstream, upstream
 
-# How fast a busy machine is says nothing about the router.
-settings.register_profile("router", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+DEEP_ENV = "PROPERTIES_DEEP"
+"""Set in the environment: generated tests try thousands of examples, and others each time."""
+
+# How fast a busy machine is says nothing about the router, and a run without it draws what the run before drew.
+settings.register_profile(
+    "router",
+    deadline=None,
+    derandomize=DEEP_ENV not in os.environ,
+    max_examples=3_000 if DEEP_ENV in os.environ else 100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("router")
 
 Backend = tuple[str, dict[str, bool]]

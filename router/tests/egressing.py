@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..egress.app import EgressApp
 from ..evidence import reading
 from ..evidence.database import open_for_reading
 from ..evidence.observations import Effect
-from ..evidence.tape import Tape
+from ..evidence.tape import SETTLE_SECONDS, Tape
 from .evidence import SECONDS
 from .serving import listening, routes_file
 from .wire import Answer, Script, Talk, Upstream, caller, upstream
@@ -36,13 +37,17 @@ class Between:
     """Of the evidence database."""
 
     async def ask(self, exchange: str, role: str, body: Any = None, path: str = "/v1/chat/completions") -> Answer:
+        """What a shadow asks, when everything that was recorded before is on the tape."""
+        if role == SHADOW:
+            await self.written()
         async with caller(self.port) as each:
             return await each.ask(request(exchange, role, body, path))
 
     async def effects(self, exchange: str, role: str) -> tuple[Effect, ...]:
+        await self.written()  # so there is no need to wait for what is late
         tape = Tape(self.url)
         try:
-            return await tape.effects_of(exchange, role)
+            return await tape.effects_of(exchange, role, ended_at=time.time() - SETTLE_SECONDS)
         finally:
             tape.close()
 

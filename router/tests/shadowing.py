@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from ..shadow import RouteCounts
 from ..shadow.words import Copy, Outcome, Setup, Tally
 from ..shadow.worker import Worker
 from .serving import Serving, routes_file, serving
-from .wire import Script, Upstream, upstream
+from .wire import Script, Upstream, until, upstream
 
 QUIET = 'shadow = { effects = "none", twice_percent = 0 }'
 ROUTE = f'stage = "shadow"\n{QUIET}'
@@ -104,9 +103,5 @@ def kept(both: Both) -> list[Comparison]:
 
 async def settled(both: Both) -> None:
     """Wait until no copy is on its way any more."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + 5
     counts = both.counts
-    while counts.offered > counts.sent + sum(counts.dropped.values()):
-        assert loop.time() < deadline, counts
-        await asyncio.sleep(0.005)
+    await until(lambda: counts.offered <= counts.sent + sum(counts.dropped.values()))

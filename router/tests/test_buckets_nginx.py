@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import random
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from ..buckets import is_inside
+from .conformance.targets import free_port
+from .wire import SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -40,18 +41,17 @@ def nginx(tmp_path: Path) -> Iterator[int]:
     """The port of an nginx that answers on which side of three splits the cookie `sessionid` is."""
     if NGINX is None:
         pytest.skip("nginx is not installed: there is nothing to compare with")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    file = tmp_path / "nginx.conf"
-    file.write_text(CONFIG.format(folder=tmp_path, salt=SALT, port=port))
-    process = subprocess.Popen([NGINX, "-c", str(file), "-p", str(tmp_path)], stderr=subprocess.PIPE)
-    try:
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
-        assert process.stderr is not None
-        process.stderr.close()
+    with free_port() as port:
+        file = tmp_path / "nginx.conf"
+        file.write_text(CONFIG.format(folder=tmp_path, salt=SALT, port=port))
+        process = subprocess.Popen([NGINX, "-c", str(file), "-p", str(tmp_path)], stderr=subprocess.PIPE)
+        try:
+            yield port
+        finally:
+            process.terminate()
+            process.wait(SECONDS)
+            assert process.stderr is not None
+            process.stderr.close()
 
 
 async def sides(port: int, keys: list[bytes]) -> list[bytes]:
@@ -69,7 +69,7 @@ async def sides(port: int, keys: list[bytes]) -> list[bytes]:
 
 
 async def connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS):
         while True:
             with contextlib.suppress(ConnectionRefusedError):
                 return await asyncio.open_connection("127.0.0.1", port)

@@ -27,7 +27,7 @@ ROUTE = """
 [upstreams.new]
 url = "{url}"
 connect_seconds = 0.2
-first_byte_seconds = 0.2
+first_byte_seconds = {first_byte}
 idle_seconds = 0.2
 keep_seconds = 0.2
 connections = 10
@@ -103,16 +103,19 @@ async def following(script: Script) -> AsyncIterator[str]:
         yield server.url
 
 
-async def storm(front: Front, url: str, at_least: int = NEVER) -> list[Answer | None]:
-    """Callers of every kind, some of whom leave; then nothing must be left. The answers of those who stayed."""
+async def storm(
+    front: Front, url: str, at_least: int = NEVER, seconds: float = 0.3, first_byte: float = 0.2
+) -> list[Answer | None]:
+    """Callers of every kind, within so long, some of whom leave; then nothing must be left. The answers of those who
+    stayed."""
     chance = random.Random(3)
     router, legacy = await front(
-        always(OK), settings="keep_seconds = 0.2", rest=ROUTE.format(url=url, at_least=at_least)
+        always(OK), settings="keep_seconds = 0.2", rest=ROUTE.format(url=url, at_least=at_least, first_byte=first_byte)
     )
     tasks, before = asyncio.all_tasks(), descriptors()
 
     async def visit(number: int) -> Answer | None:
-        await asyncio.sleep(number / REQUESTS)
+        await asyncio.sleep(seconds * number / REQUESTS)
         async with caller(router.port) as me:
             await me.send(GET if number % 2 else POST)
             if number % 5 == 0:
@@ -165,7 +168,7 @@ async def test_whoever_reads_does_not_notice_an_upstream_that_fails_before_the_f
 @pytest.mark.parametrize("script", WITHIN.values(), ids=WITHIN.keys())
 async def test_nobody_takes_a_half_answer_for_a_whole_one(front: Front, script: Script) -> None:
     async with following(script) as url:
-        answers = await storm(front, url)
+        answers = await storm(front, url, first_byte=60)
 
     for answer in filter(None, answers):
         assert answer.is_cut
@@ -173,7 +176,7 @@ async def test_nobody_takes_a_half_answer_for_a_whole_one(front: Front, script: 
 
 async def test_a_flood_behind_an_answer_reaches_nobody(front: Front) -> None:
     async with following(flooding_body) as url:
-        answers = await storm(front, url)
+        answers = await storm(front, url, first_byte=60)
 
     assert {(answer.status, answer.body) for answer in answers if answer} == {(200, b"aaaaa")}
 
@@ -181,7 +184,7 @@ async def test_a_flood_behind_an_answer_reaches_nobody(front: Front) -> None:
 @pytest.mark.parametrize("script", [*BEFORE_THE_FIRST_BYTE.values(), *WITHIN.values()])
 async def test_a_failing_upstream_trips_and_hardly_anybody_notices_any_more(front: Front, script: Script) -> None:
     async with following(script) as url:
-        answers = await storm(front, url, at_least=5)
+        answers = await storm(front, url, at_least=5, seconds=1.0)
 
     stayed = [answer for answer in answers if answer]
     assert sum(answer.status == 200 and not answer.is_cut for answer in stayed) > len(stayed) / 2

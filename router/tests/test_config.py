@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 from httptools import HttpParserInvalidMethodError, HttpRequestParser
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -564,7 +564,6 @@ def written(value: object) -> str:
     return str(value)
 
 
-@settings(max_examples=150)
 @given(st.dictionaries(st.sampled_from(["server", "upstreams", "identity", "shadow", "routes", "other"]), VALUES))
 def test_whatever_a_file_says_it_is_used_or_refused_with_words(tables: dict[str, object]) -> None:
     text = "".join(f"{name} = {written(value)}\n" for name, value in tables.items())

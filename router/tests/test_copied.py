@@ -26,7 +26,7 @@ def elsewhere(tmp_path: Path) -> Path:
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     alone = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
     return subprocess.run(
-        [sys.executable, "-m", *words], cwd=folder, env=alone, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", *words], cwd=folder, env=alone, capture_output=True, text=True, timeout=280, check=False
     )
 
 
@@ -49,11 +49,12 @@ def test_a_copy_names_itself_in_what_it_says(elsewhere: Path) -> None:
 
 
 SOME_OF_EACH = """
-first_event or byte_for_byte or follows_the_file or all_workers or the_percentage or readme or unix or manifest
+first_event or byte_for_byte or follows_the_file or the_percentage or readme or unix or manifest
 """
-FILES = ("stages", "proxy", "streaming", "cli", "operations", "advance", "reach", "readme", "deploy")
+FILES = ("stages", "proxy", "streaming", "cli", "advance", "reach", "readme", "deploy")
 
 
+@pytest.mark.timeout(300)
 def test_a_copy_passes_its_tests(elsewhere: Path) -> None:
     files = [str(elsewhere / "edge" / "tests" / f"test_{name}.py") for name in FILES]
 

@@ -50,6 +50,7 @@ def streamed(port: int, role: str, words: Any = MESSAGES) -> str:
 async def test_a_retried_stream_is_replayed_with_its_retry(tmp_path: Path) -> None:
     async with between(provider, tmp_path) as egress:
         recorded = await asyncio.to_thread(streamed, egress.port, PRIMARY)
+        await egress.written()
         replayed = await asyncio.to_thread(streamed, egress.port, SHADOW)
 
         assert recorded == replayed == "It is loose."

@@ -15,7 +15,7 @@ from .wire import OK, Talk, always, until, upstream
 
 GET = b"GET /r HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST /r HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na"
-CHECKED = "health = { every_seconds = 0.05, timeout_seconds = 0.3, down_after = 2, up_after = 2 }"
+CHECKED = "health = { every_seconds = 0.05, timeout_seconds = 20, down_after = 2, up_after = 2 }"
 ROUTE = """
 [upstreams.new]
 url = "{url}"
@@ -122,7 +122,8 @@ async def test_no_good_answer_is_a_bad_one(front: Front, trouble: str) -> None:
         if trouble == "gone":
             async with upstream(script) as gone:
                 url = gone.url
-        router, _ = await front(always(OK), rest=ROUTE.format(url=url, checked=CHECKED, fallback=""))
+        checked = CHECKED.replace("timeout_seconds = 20", "timeout_seconds = 0.1")
+        router, _ = await front(always(OK), rest=ROUTE.format(url=url, checked=checked, fallback=""))
 
         await until(lambda: (health := router.live.pools["new"].state().health) and health.is_down)
 

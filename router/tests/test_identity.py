@@ -24,7 +24,7 @@ public = {{ url = "{assistant}", identity = false }}
 from = "monolith"
 path = "/internal/identity"
 secret_env = "SHARED"
-timeout_seconds = 0.5
+timeout_seconds = {timeout}
 [[routes]]
 name = "ask"
 path = "/ask"
@@ -75,10 +75,11 @@ Open = Callable[..., Awaitable[Stage]]
 async def stage(tmp_path: Path) -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
-        async def start(identity: Script, assistant: Script | None = None) -> Stage:
+        async def start(identity: Script, assistant: Script | None = None, patience: float = 60) -> Stage:
             scripts = (always(OK), identity, assistant or always(OK))
             servers = [await stack.enter_async_context(upstream(script)) for script in scripts]
-            text = ROUTES.format(legacy=servers[0].url, identity=servers[1].url, assistant=servers[2].url)
+            urls = dict(zip(("legacy", "identity", "assistant"), (each.url for each in servers), strict=True))
+            text = ROUTES.format(**urls, timeout=patience)
             router = await stack.enter_async_context(serving(routes_file(tmp_path, text), {"SHARED": "the secret"}))
             return Stage(router, *servers)
 
@@ -239,7 +240,7 @@ async def test_a_monolith_that_is_too_slow_is_a_503_and_loses_the_connection(sta
         await talk.ended()
 
     for script in (silent, dripping):
-        all_ = await stage(script)
+        all_ = await stage(script, patience=0.2)
 
         got = await all_.router.ask(ASK)
 
@@ -252,7 +253,7 @@ async def test_a_monolith_that_nobody_serves_is_a_503(tmp_path: Path) -> None:
     async with upstream(always(OK)) as gone:
         pass
     async with upstream(always(OK)) as assistant:
-        text = ROUTES.format(legacy=gone.url, identity=gone.url, assistant=assistant.url)
+        text = ROUTES.format(legacy=gone.url, identity=gone.url, assistant=assistant.url, timeout=60)
         async with serving(routes_file(tmp_path, text), {"SHARED": "s"}) as router:
             assert (await router.ask(ASK)).status == 503
             assert assistant.connections == 0
@@ -268,8 +269,7 @@ async def test_a_caller_who_leaves_while_the_monolith_is_asked_ends_the_asking(s
         await until(lambda: all_.identity.open)
         me.leave()
 
-    await until(lambda: not all_.identity.open, seconds=0.4)
-    assert not all_.router.state.tasks
+    await until(lambda: not all_.identity.open and not all_.router.state.tasks)
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,7 @@ async def test_a_long_upload_arrives_whole(front: Front, protocol: Protocol) -> 
 
 
 @pytest.mark.parametrize("phase", ["before the head", "in the answer", "in the upload"])
-async def test_a_caller_who_leaves_ends_the_upstream_request_within_a_second(
-    front: Front, protocol: Protocol, phase: str
-) -> None:
+async def test_a_caller_who_leaves_ends_the_upstream_request(front: Front, protocol: Protocol, phase: str) -> None:
     seen, has_left = asyncio.Event(), asyncio.Event()
 
     async def script(talk: Talk) -> None:
@@ -73,7 +71,7 @@ async def test_a_caller_who_leaves_ends_the_upstream_request_within_a_second(
 
         me.leave()
 
-        await asyncio.wait_for(has_left.wait(), 1)
+        await asyncio.wait_for(has_left.wait(), SECONDS)
     await until(lambda: not router.state.tasks)
     assert not router.live.pools["legacy"]._busy
 

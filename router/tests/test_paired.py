@@ -19,7 +19,7 @@ from ..evidence.verdict import HALVES, Limit
 from .evidence import comparison, history_of
 
 README = Path(__file__).parents[1] / "evidence" / "README.md"
-RUNS = 1_000
+RUNS = 300
 GATE = Gate(mismatches=0.05, errors=0.05)
 
 

@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.routing import compile_path
 
@@ -39,7 +39,6 @@ def starlette_claims(path: str, raw_path: bytes) -> bool:
     return regex.match(unquote(raw_path.decode("ascii"))) is not None
 
 
-@settings(max_examples=200)
 @given(route_paths(), st.lists(PIECES, min_size=1, max_size=6))
 def test_a_plain_path_is_claimed_exactly_if_starlette_claims_it(path: str, pieces: list[str]) -> None:
     raw_path = "/" + "/".join(pieces)
@@ -47,7 +46,6 @@ def test_a_plain_path_is_claimed_exactly_if_starlette_claims_it(path: str, piece
     assert claims(path, raw_path.encode()) == starlette_claims(path, raw_path.encode())
 
 
-@settings(max_examples=150)
 @given(route_paths(), route_paths(), st.lists(PIECES, min_size=1, max_size=6))
 def test_a_route_that_another_covers_claims_nothing_that_the_other_does_not(
     later: str, earlier: str, pieces: list[str]

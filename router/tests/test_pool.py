@@ -210,13 +210,13 @@ async def test_an_answer_that_pauses_for_too_long_fails() -> None:
 async def test_an_answer_that_never_pauses_for_long_may_take_long() -> None:
     async def script(talk: Talk) -> None:
         await talk.request()
-        await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
-        for _ in range(8):
+        await talk.send(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n")
+        for _ in range(13):
             await asyncio.sleep(0.1)
             await talk.send(b"a")
 
-    async with pool_of(script, idle_seconds=0.4, first_byte_seconds=0.4) as (pool, _):
-        assert await exchange(pool) == b"a" * 8
+    async with pool_of(script, idle_seconds=1, first_byte_seconds=1) as (pool, _):
+        assert await exchange(pool) == b"a" * 13
 
 
 async def test_giving_a_connection_back_twice_keeps_it_once() -> None:

@@ -50,11 +50,11 @@ Open = Callable[..., Awaitable[Asking]]
 async def monolith() -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
-        async def start(script: Script, remember_seconds: float = 5) -> Asking:
+        async def start(script: Script, remember_seconds: float = 15, timeout_seconds: float = 60) -> Asking:
             server = await stack.enter_async_context(upstream(script))
             pool = Pool(UpstreamTable(url=server.url))
             stack.callback(pool.close)
-            table = Identity.model_validate({"timeout_seconds": 2, "remember_seconds": remember_seconds})
+            table = Identity.model_validate({"timeout_seconds": timeout_seconds, "remember_seconds": remember_seconds})
             return Asking(Exchange(table, b"secret", pool), server)
 
         yield start
@@ -247,7 +247,7 @@ async def test_an_exchange_that_nobody_waits_for_any_more_ends_in_time(monolith:
     async def silent(talk: Talk) -> None:
         await talk.ended()
 
-    asking = await monolith(silent)
+    asking = await monolith(silent, timeout_seconds=0.2)
     only = asyncio.create_task(asking.ask())
     await until(lambda: asking.monolith.open)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ..config import Route
@@ -68,7 +68,6 @@ def test_a_branch_that_ends_nowhere_does_not_hide_another() -> None:
     assert claimed(routes, "GET", b"/a/b/e") == "rest"
 
 
-@settings(max_examples=100)
 @given(st.lists(route_paths(), max_size=8), st.lists(PIECES, min_size=1, max_size=5))
 def test_the_tree_finds_what_trying_one_route_after_another_finds(paths: list[str], pieces: list[str]) -> None:
     raw_path = ("/" + "/".join(pieces)).encode()

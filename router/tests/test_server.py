@@ -186,17 +186,27 @@ async def test_an_answer_that_is_cut_with_requests_waiting_in_line_is_logged_onc
     assert record.getMessage().startswith("AnswerCut GET")
 
 
+Patience = Callable[[float], None]
+
+
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
-    monkeypatch.setattr(server, "BODY_IDLE_SECONDS", 0.2)
+def patience(monkeypatch: pytest.MonkeyPatch) -> Patience:
+    """Says how long the router waits for heads and bodies from now on."""
     monkeypatch.setattr(server, "LOOK_SECONDS", 0.02)
 
+    def is_seconds(seconds: float) -> None:
+        monkeypatch.setattr(server, "HEAD_SECONDS", seconds)
+        monkeypatch.setattr(server, "BODY_IDLE_SECONDS", seconds)
 
-@pytest.mark.usefixtures("impatient")
+    return is_seconds
+
+
 @pytest.mark.parametrize("beginning", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: h\r\n"])
-async def test_a_caller_who_never_finishes_the_head_is_told_so_and_closed(front: Front, beginning: bytes) -> None:
+async def test_a_caller_who_never_finishes_the_head_is_told_so_and_closed(
+    front: Front, patience: Patience, beginning: bytes
+) -> None:
     router, legacy = await front(always(OK))
+    patience(0.2)
     async with caller(router.port) as me:
         await me.send(beginning)
 
@@ -205,9 +215,9 @@ async def test_a_caller_who_never_finishes_the_head_is_told_so_and_closed(front:
     assert legacy.connections == 0
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_headers_that_trickle_in_do_not_win_time(front: Front) -> None:
+async def test_headers_that_trickle_in_do_not_win_time(front: Front, patience: Patience) -> None:
     router, _ = await front(always(OK))
+    patience(0.2)
     async with caller(router.port) as me:
         sending = asyncio.create_task(_trickle(me.send))
 
@@ -221,21 +231,25 @@ async def _trickle(send: Callable[[bytes], Awaitable[None]]) -> None:
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_body_that_stalls_ends_the_callers_and_the_upstreams_connection(front: Front) -> None:
+async def test_a_body_that_stalls_ends_the_callers_and_the_upstreams_connection(
+    front: Front, patience: Patience
+) -> None:
     router, legacy = await front(always(OK))
     async with caller(router.port) as me:
         await me.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nab")
+        await until(lambda: legacy.asked)
+        patience(0.2)
+        await me.send(b"c")
 
         assert await me.ended() == b""
     await until(lambda: not legacy.open and not router.state.tasks)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_slow_answer_is_no_fault_of_the_callers(front: Front) -> None:
+async def test_a_slow_answer_is_no_fault_of_the_callers(front: Front, patience: Patience) -> None:
     async def slow(talk: Talk) -> None:
         await talk.request()
-        await asyncio.sleep(0.6)
+        patience(0.05)
+        await asyncio.sleep(0.3)
         await talk.send(OK)
 
     router, _ = await front(slow)
@@ -245,11 +259,14 @@ async def test_a_slow_answer_is_no_fault_of_the_callers(front: Front) -> None:
     assert got.status == 200
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_body_that_the_upstream_lets_wait_is_no_fault_of_the_callers(front: Front) -> None:
+async def test_a_body_that_the_upstream_lets_wait_is_no_fault_of_the_callers(front: Front, patience: Patience) -> None:
     async def reading_late(talk: Talk) -> None:
         await talk.head()
-        await asyncio.sleep(0.8)
+        (connection,) = router.state.connections
+        await until(lambda: connection._is_paused)  # type: ignore[union-attr]
+        patience(0.05)
+        await asyncio.sleep(0.3)
+        patience(60)
         await talk.reader.readexactly(8_000_000)
         await talk.send(OK)
 
@@ -260,11 +277,11 @@ async def test_a_body_that_the_upstream_lets_wait_is_no_fault_of_the_callers(fro
     assert got.status == 200
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_half_a_next_request_does_not_cut_the_answer_before_it(front: Front) -> None:
+async def test_half_a_next_request_does_not_cut_the_answer_before_it(front: Front, patience: Patience) -> None:
     async def slow(talk: Talk) -> None:
         await talk.request()
-        await asyncio.sleep(0.6)
+        patience(0.05)
+        await asyncio.sleep(0.3)
         await talk.send(OK)
 
     router, _ = await front(slow)

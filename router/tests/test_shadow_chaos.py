@@ -11,7 +11,7 @@ import pytest
 
 from .serving import serving
 from .test_leaks import descriptors
-from .test_shadow_process import children, routes
+from .test_shadow_process import Awake, children, routes
 from .wire import Script, Talk, always, caller, until, upstream
 
 pytestmark = [
@@ -106,13 +106,13 @@ async def test_callers_do_not_notice_what_the_candidate_does(tmp_path: Path, scr
     async with (
         upstream(always(ANSWER)) as legacy,
         upstream(script) as service,
-        serving(routes(tmp_path, legacy, service, SETTINGS)) as router,
+        serving(routes(tmp_path, legacy, service, SETTINGS), start=Awake) as router,
     ):
         counts = router.counts["r"]
         await router.ask(POST)
-        await until(lambda: counts.sent == 1, seconds=20)
+        await until(lambda: counts.sent == 1)
         (child,) = children(os.getpid())
-        await until(lambda: has_opened(tmp_path / "evidence.db-shm", child), seconds=20)
+        await until(lambda: has_opened(tmp_path / "evidence.db-shm", child))
         tasks, before = asyncio.all_tasks(), descriptors()
         childs, memory = open_in(child), resident(child)
 
@@ -122,7 +122,7 @@ async def test_callers_do_not_notice_what_the_candidate_does(tmp_path: Path, scr
             return [(each.status, each.body, each.is_cut) == (200, BODY, False) for each in answers]
 
         right = await asyncio.gather(*(visit() for _ in range(CALLERS)))
-        await until(lambda: counts.offered == counts.sent + sum(counts.dropped.values()), seconds=20)
+        await until(lambda: counts.offered == counts.sent + sum(counts.dropped.values()))
 
         assert all(map(all, right))
         assert counts.offered == CALLERS * REQUESTS + 1

@@ -200,7 +200,7 @@ async def test_a_copy_has_a_deadline(tmp_path: Path) -> None:
     async def hangs(talk: Talk) -> None:
         await talk.ended()
 
-    async with both(tmp_path, always(OK), hangs, settings="[shadow]\ntimeout_seconds = 0.1") as all_:
+    async with both(tmp_path, always(OK), hangs, settings="[shadow]\ntimeout_seconds = 0.3") as all_:
         await all_.router.ask(POST)
         await settled(all_)
 

@@ -183,8 +183,7 @@ async def test_an_upstream_that_cannot_be_reached_is_left_alone_for_a_while(
         assert all_.counts.dropped == Counter({"upstream down": 1})
 
 
-async def test_a_shadow_process_that_ends_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copier, "START_AGAIN_SECONDS", (0.05, 0.05))
+async def test_a_shadow_process_that_ends_is_started_again(tmp_path: Path) -> None:
     async with both(tmp_path, always(OK), always(OK), link=Deaf) as all_:
         await all_.router.ask(GET)
         all_.links[0].kill()

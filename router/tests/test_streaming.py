@@ -174,17 +174,17 @@ async def test_a_long_upload_arrives_whole(front: Front) -> None:
 
 
 async def test_an_upload_may_take_longer_than_the_first_byte_may(front: Front) -> None:
-    router, legacy = await front(always(OK), settings="first_byte_seconds = 0.5")
+    router, legacy = await front(always(OK), settings="first_byte_seconds = 1")
     async with caller(router.port) as me:
-        await me.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 12\r\n\r\n")
-        for _ in range(12):
+        await me.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 13\r\n\r\n")
+        for _ in range(13):
             await me.send(b"a")
             await asyncio.sleep(0.1)
 
         answer = await me.answer(b"POST")
 
     assert answer.status == 200
-    assert legacy.asked[0].body == b"a" * 12
+    assert legacy.asked[0].body == b"a" * 13
 
 
 async def test_an_upload_that_stalls_is_given_up(front: Front) -> None:
@@ -230,7 +230,7 @@ async def test_an_early_answer_followed_by_a_reset_reaches_the_caller(front: Fro
 
 
 @pytest.mark.parametrize("phase", ["before the head", "in the answer", "in the upload"])
-async def test_a_caller_who_leaves_ends_the_upstream_request_within_a_second(front: Front, phase: str) -> None:
+async def test_a_caller_who_leaves_ends_the_upstream_request(front: Front, phase: str) -> None:
     has_left, seen = asyncio.Event(), asyncio.Event()
 
     async def script(talk: Talk) -> None:
@@ -254,7 +254,7 @@ async def test_a_caller_who_leaves_ends_the_upstream_request_within_a_second(fro
 
         me.leave()
 
-        await asyncio.wait_for(has_left.wait(), 1)
+        await asyncio.wait_for(has_left.wait(), SECONDS)
     await until(lambda: not legacy.open)
     await until(lambda: not router.live.pools["legacy"]._busy)
     assert not router.state.tasks

@@ -202,14 +202,14 @@ async def test_a_flood_of_requests_waits_in_line(front: Front) -> None:
 
     router, legacy = await front(script)
     async with caller(router.port) as me:
-        me.writer.write(GET * 5000)
+        me.writer.write(GET * 2000)
         await until(lambda: legacy.asked)
         (connection,) = router.state.connections
         await until(lambda: connection._is_paused)  # type: ignore[union-attr]
 
         assert len(connection._line) < LINE_OF_REQUESTS + server.FEED_BYTES // len(GET) + 1  # type: ignore[union-attr]
         may_answer.set()
-        for _ in range(5000):
+        for _ in range(2000):
             assert (await me.answer()).status == 200
 
 
@@ -232,7 +232,7 @@ async def test_a_stopping_server_answers_what_is_being_asked_and_closes_what_is_
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "TAKE_SECONDS", 0.2)
-    monkeypatch.setattr(server, "LINGER_SECONDS", 0.1)
+    monkeypatch.setattr(server, "LINGER_SECONDS", 0.5)
     monkeypatch.setattr(server, "LOOK_SECONDS", 0.02)
 
 

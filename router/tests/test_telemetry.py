@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -283,19 +284,13 @@ def test_a_log_line_has_the_id_of_its_exchange() -> None:
     assert record.trace_id == f"{trace.exchange_id:032x}"  # type: ignore[attr-defined]
 
 
-def test_a_request_that_is_not_sampled_touches_nothing_of_the_sdk(traces: Traces) -> None:
-    """A microsecond or two: the limit here is ten times that, for slow machines."""
-    telemetry, requests = open_telemetry(traces.environ), 10_000
+def test_a_request_that_is_not_sampled_touches_nothing_of_the_sdk() -> None:
+    tracer = Mock()
 
-    began = time.perf_counter()
-    for _ in range(requests):
-        with telemetry.begin("GET", [], 0.1, 0.5) as trace, trace.call("legacy"):
-            pass
-    microseconds = (time.perf_counter() - began) / requests * 1e6
+    with Telemetry(tracer).begin("GET", [], 0.1, 0.5) as trace, trace.call("legacy"):
+        assert not get_current_span().is_recording()
 
-    assert not get_current_span().is_recording()
-    assert not traces.file.exists()
-    assert microseconds < 30
+    assert tracer.mock_calls == []
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ async def test_the_callers_end_is_the_upstreams_end(stage: Open) -> None:
         await until(lambda: all_.assistant.open)
         me.leave()
 
-        await until(lambda: not all_.assistant.open, seconds=1)
+        await until(lambda: not all_.assistant.open)
     await until(lambda: not all_.router.state.tasks and not all_.router.state.connections)
 
 
@@ -202,7 +202,7 @@ async def test_a_caller_who_leaves_before_the_upstream_agrees_ends_the_asking(st
         await until(lambda: all_.assistant.asked)
         me.leave()
 
-        await until(lambda: not all_.assistant.open, seconds=1)
+        await until(lambda: not all_.assistant.open)
 
 
 async def test_a_caller_who_reads_nothing_makes_the_upstream_wait(stage: Open) -> None:

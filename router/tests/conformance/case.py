@@ -14,7 +14,7 @@ from .wire import Answer, Asked, answers_in
 
 MARK = b"CASE"
 """Stands in a case's bytes for the mark of its run, by which the origin knows whose request it reads; as long as it."""
-SECONDS = 5.0
+SECONDS = 10.0
 """So long a case waits for anything."""
 QUIET_SECONDS = 0.02
 """So long nothing may come any more before a case that has its answers looks at them."""

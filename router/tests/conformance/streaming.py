@@ -12,8 +12,8 @@ from .targets import resident_bytes
 
 GET = request()
 GET_AND_CLOSE = request(b"GET /CASE HTTP/1.1", b"Connection: close")
-SOON_SECONDS = 2.0
-"""So fast a caller's leaving has to reach the origin."""
+SOON_SECONDS = 5.0
+"""A caller's leaving reaches the origin by then or, as far as anybody can see, never; on a busy machine, too."""
 PIECE = bytes(65_536)
 MANY = 1_024
 """Pieces: more than all buffers on the way can hold (64 MiB)."""

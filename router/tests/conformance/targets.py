@@ -11,14 +11,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[2]
 """The router's, whatever it is called."""
-START_SECONDS = 30.0
-STOP_SECONDS = 5.0
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
 DEADLINE_SECONDS = 10
 """For heads and bodies that do not come, in the calibrating proxies."""
 
@@ -235,8 +235,26 @@ PEERS = (
 @contextlib.asynccontextmanager
 async def serving(target: Target, folder: Path, origin: int) -> AsyncIterator[tuple[int, Callable[[], list[int]]]]:
     """The target on a free port in front of the origin; its port, and how to ask for its processes."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
+    with free_port() as port:
+        async with _serving(target, folder, origin, port) as pids:
+            yield port, pids
+
+
+@contextlib.contextmanager
+def free_port() -> Iterator[int]:
+    """On Linux it stays free: who has bound it and does not listen keeps it from whoever takes any port, and a server
+    that names it may have it all the same."""
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+        if sys.platform != "linux":
+            bound.close()
+        yield port
+
+
+@contextlib.asynccontextmanager
+async def _serving(target: Target, folder: Path, origin: int, port: int) -> AsyncIterator[Callable[[], list[int]]]:
     suffix = {"envoy": "json"}.get(target.name, "conf")
     file = folder / f"{target.name}.{suffix}"
     file.write_text(target.configuration(folder, port, origin), "utf-8")
@@ -244,7 +262,7 @@ async def serving(target: Target, folder: Path, origin: int) -> AsyncIterator[tu
     process = _started(target.command(target.path or target.program, file, port), log)
     try:
         await _until_up(process, port, log)
-        yield port, lambda: family(process.pid)
+        yield lambda: family(process.pid)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
