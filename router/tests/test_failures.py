@@ -127,7 +127,7 @@ async def test_a_failure_within_an_answer_cuts_the_callers_connection(front: Fro
         if ending in ("silence", "nonsense"):
             await talk.ended()
 
-    router, legacy = await front(script, settings="idle_seconds = 0.2")
+    router, legacy = await front(script, settings=f"idle_seconds = {0.5 if ending == 'silence' else 60}")
     async with caller(router.port) as me:
         await me.send(GET)
         head = await me.head()
