@@ -73,7 +73,7 @@ class RouterApp(Starlette):
             if self._spare is None or not self._spare.exists():
                 raise
             self.reload.say(error)
-            return load(self._spare)
+            return load(self._spare, copy_of=file)
         return config
 
     def _keep(self) -> None:

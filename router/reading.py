@@ -32,9 +32,15 @@ from .problems import did_you_mean, from_validation, in_words, unusable
 
 Model = TypeVar("Model", bound=Settings)
 
+TLS_FILES = ("ca", "certificate", "key")
 
-def load(file: Path) -> Config:
-    """Read and check a routes.toml. Raises ConfigError with every problem that it has."""
+
+def load(file: Path, copy_of: Path | None = None) -> Config:
+    """Read and check a routes.toml. Raises ConfigError with every problem that it has.
+
+    Paths in it begin at its folder, or at that of the file that it is a copy of: every command means the same
+    database, wherever it is given.
+    """
     try:
         text = file.read_bytes().decode()  # line ends as they are: `edit` puts the text back
     except FileNotFoundError:
@@ -43,7 +49,25 @@ def load(file: Path) -> Config:
         raise _unusable(file, f"cannot be read: {unusable(error)}") from None
     if text.startswith("\ufeff"):
         raise _unusable(file, "begins with a byte order mark: save it as UTF-8 without one")
-    return parse(text, str(file))
+    return _anchored(parse(text, str(file)), (copy_of or file).absolute().parent)
+
+
+def _anchored(config: Config, folder: Path) -> Config:
+    before, slashes, path = config.evidence.url.partition("sqlite:///")
+    if not before and slashes and path and path != ":memory:":
+        evidence = config.evidence.model_copy(update={"url": f"{slashes}{folder / path}"})
+        config = config._replace(evidence=evidence)
+    egress = config.egress
+    if egress is not None:
+        egress = egress.model_copy(update={"provider": _with_files(egress.provider, folder)})
+    upstreams = {name: _with_files(each, folder) for name, each in config.upstreams.items()}
+    return config._replace(upstreams=upstreams, egress=egress)
+
+
+def _with_files(upstream: Upstream, folder: Path) -> Upstream:
+    tls = upstream.tls
+    files = {name: str(folder / path) for name in TLS_FILES if (path := getattr(tls, name))}
+    return upstream.model_copy(update={"tls": tls.model_copy(update=files)}) if files else upstream
 
 
 def parse(text: str, source: str = "routes.toml") -> Config:

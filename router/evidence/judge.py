@@ -42,12 +42,12 @@ def judged(
 ) -> Comparison:
     """The comparison, as it is kept. Differences that are noise (`noise.py`) are not counted and not kept."""
     differences = tuple(one for one in compare(control, candidate, rules, values) if not is_noise(one))
-    reason = _why_without_control(control, candidate)
-    if reason:  # there was nothing to differ from
+    without = _why_without_control(control, candidate)
+    if without:  # there was nothing to differ from
         differences = ()
-    reason = reason or _why_inconclusive(exchange, control, candidate, differences)
+    reason = without or _why_inconclusive(exchange, control, candidate, differences)
     verdict = Verdict.INCONCLUSIVE if reason else Verdict.MISMATCH if differences else Verdict.MATCH
-    return Comparison(
+    comparison = Comparison(
         exchange_id=exchange.id,
         route=exchange.route,
         stage=exchange.stage,
@@ -68,6 +68,13 @@ def judged(
         candidate_gap_seconds=longest_gap_seconds(candidate),
         effects=len(control.effects),
     )
+    lost = "" if without else _why_without_tape(control, candidate, differences)
+    return untold(comparison, lost) if lost else comparison
+
+
+def untold(comparison: Comparison, reason: str) -> Comparison:
+    """What stands between the sides failed: what the candidate made of that, and how long it took, is not its own."""
+    return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason, differences=(), control_failed=True)
 
 
 def paired(comparison: Comparison, second: Comparison) -> Comparison:
@@ -101,13 +108,6 @@ def _why_inconclusive(
     exchange: Exchange, control: Observation, candidate: Observation, differences: tuple[Difference, ...]
 ) -> str:
     """Empty if something can be said."""
-    gaps = [effect.status for effect in (*control.effects, *candidate.effects) if not effect.is_whole]
-    if NOT_ON_TAPE in gaps:
-        return "an outgoing call was not sent: the budget is used up, or there is no tape: see the egress's log"
-    if gaps:
-        return "the recording of an outgoing call is incomplete"
-    if any(one.kind is Kind.FAILED and one.candidate == "not on the tape" for one in differences):
-        return "the tape has lost an answer"
     places = {one.place for one in differences}
     if {"answer", "status"} & places:
         return ""
@@ -117,6 +117,18 @@ def _why_inconclusive(
         return "" if differences else "longer than what is recorded"
     if not (is_readable(control) and is_readable(candidate)) and "body" in places:
         return "an encoding of the body that cannot be read"
+    return ""
+
+
+def _why_without_tape(control: Observation, candidate: Observation, differences: tuple[Difference, ...]) -> str:
+    """Empty if the candidate's calls were answered as control's were."""
+    gaps = [effect.status for effect in (*control.effects, *candidate.effects) if not effect.is_whole]
+    if NOT_ON_TAPE in gaps:
+        return "an outgoing call was not sent: the budget is used up, or there is no tape: see the egress's log"
+    if gaps:
+        return "the recording of an outgoing call is incomplete"
+    if any(one.kind is Kind.FAILED and one.candidate == "not on the tape" for one in differences):
+        return "the tape has lost an answer"
     return ""
 
 

@@ -130,6 +130,7 @@ class Comparison:
     """Of an inconclusive one: why nothing can be said."""
     differences: tuple[Difference, ...] = ()
     control_failed: bool = False
+    """Or something between the sides did: then a failure of the candidate is not its own."""
     candidate_failed: bool = False
     control_seconds: float = 0.0
     """The side's own time: without the time of its effects."""

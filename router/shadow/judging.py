@@ -16,7 +16,7 @@ from ..errors import EvidenceError
 from ..evidence.bodies import header
 from ..evidence.compare import LONGER, compare
 from ..evidence.digests import REDACTED, Values
-from ..evidence.judge import SHADOW_WRITES, Exchange, has_failed, judged, paired
+from ..evidence.judge import SHADOW_WRITES, Exchange, has_failed, judged, paired, untold
 from ..evidence.noise import Noise, decided, learned
 from ..evidence.observations import Comparison, Observation, Verdict
 from ..evidence.rules import Rules, epoch
@@ -141,7 +141,7 @@ class Judge:
         was_away = max(self._away_at(), self._tape.away_at) >= copy.sent_at
         if not is_told or (was_away and comparison.verdict is Verdict.MISMATCH):
             # A side that the tape did not answer fails, and its calls may still have to be written.
-            comparison = replace(comparison, verdict=Verdict.INCONCLUSIVE, reason="the tape cannot be read")
+            comparison = untold(comparison, "the tape cannot be read")
         elif is_twice:
             again = answers[copy.control.upstream]
             if again.status < 400 and not again.error and not header(again, SHADOW_WRITES):
@@ -173,6 +173,8 @@ class Judge:
             comparison = await asyncio.to_thread(judged, *arguments)
         else:
             comparison = judged(*arguments)
+        if candidate.error == "IdentityUnavailable":
+            return untold(comparison, "the identity exchange failed")
         reason = _why_inconclusive(control, candidate)
         return replace(comparison, verdict=Verdict.INCONCLUSIVE, reason=reason) if reason else comparison
 
@@ -196,8 +198,6 @@ def _enough(control: Observation, most: int) -> int:
 
 def _why_inconclusive(control: Observation, candidate: Observation) -> str:
     """What only the router can know; empty if there is nothing."""
-    if candidate.error == "IdentityUnavailable":
-        return "the identity exchange failed"
     has_new_cookies = any(name == b"set-cookie" for name, _ in control.headers)
     if candidate.status in (401, 403) and has_new_cookies:
         return "the answer to the caller changed the caller's cookies"

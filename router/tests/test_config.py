@@ -641,3 +641,40 @@ def test_every_stage_is_in_the_readme() -> None:
     readme = README.read_text("utf-8")
 
     assert [stage for stage in get_args(Route.model_fields["stage"].annotation) if f"`{stage}`" not in readme] == []
+
+
+def test_files_that_it_names_begin_at_its_folder_wherever_a_command_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    file = tmp_path / "routes.toml"
+    file.write_text(NAMING_FILES)
+
+    config, relative = load(file), load(Path(tmp_path.name) / "routes.toml")
+    copied = load(file, copy_of=tmp_path.parent / "routes.toml")
+
+    assert config.evidence.url == relative.evidence.url == f"sqlite:///{tmp_path}/var/e.db"
+    assert copied.evidence.url == f"sqlite:///{tmp_path.parent}/var/e.db"
+    tls = config.upstreams["service"].tls
+    assert (tls.ca, tls.certificate, tls.key) == (f"{tmp_path}/ca.pem", "/etc/own.pem", "")
+    assert config.egress is not None
+    assert config.egress.provider.tls.ca == f"{tmp_path}/ca.pem"
+
+
+NAMING_FILES = """
+[upstreams]
+legacy = "http://127.0.0.1:1"
+service = { url = "https://service", tls = { ca = "ca.pem", certificate = "/etc/own.pem" } }
+[evidence]
+url = "sqlite:///var/e.db"
+[egress]
+provider = { url = "https://provider", tls = { ca = "ca.pem" } }
+"""
+
+
+@pytest.mark.parametrize("url", ["sqlite:////srv/e.db", "postgresql://user@db/evidence", "sqlite://"])
+def test_a_database_that_is_named_in_full_stays_what_it_is(tmp_path: Path, url: str) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_text(f'upstreams = {{ legacy = "http://127.0.0.1:1" }}\nevidence = {{ url = "{url}" }}\n')
+
+    assert load(file).evidence.url == url

@@ -143,3 +143,12 @@ def test_a_comparison_keeps_who_when_and_how_long() -> None:
     assert (comparison.route, comparison.stage, comparison.epoch, comparison.at) == ("summary", "shadow", "e1", 1_000.0)
     assert (comparison.control, comparison.candidate, comparison.effects) == ("legacy", "assistant", 1)
     assert (comparison.control_seconds, comparison.candidate_seconds) == (0.25, 0.25)
+
+
+def test_a_failure_for_want_of_the_tape_is_not_the_candidates() -> None:
+    asked, unanswered = call({"model": "small"}), call({"model": "small"}, status=599, is_whole=False)
+
+    comparison = judge(answer({}, effects=(asked,)), failed(502, effects=(unanswered,)))
+
+    assert comparison.verdict is Verdict.INCONCLUSIVE
+    assert (comparison.control_failed, comparison.differences) == (True, ())  # it counts neither as error nor as slow

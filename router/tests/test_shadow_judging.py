@@ -351,6 +351,7 @@ async def test_a_mismatch_while_the_database_was_away_says_nothing_of_the_candid
 
     assert before.verdict is Verdict.MISMATCH
     assert (away.verdict, away.reason) == (Verdict.INCONCLUSIVE, "the tape cannot be read")
+    assert away.control_failed  # so the candidate's 502 is counted nowhere
 
 
 async def test_a_tape_that_cannot_be_read_makes_it_inconclusive_and_nothing_worse(tmp_path: Path) -> None:
