@@ -26,9 +26,12 @@ ERROR_TYPE = "error.type"
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"trace": {"()": "extracted_service.telemetry.TraceId"}},
+    "filters": {
+        "trace": {"()": "extracted_service.telemetry.TraceId"},
+        "refused": {"()": "extracted_service.telemetry.RefusedHandshakes"},
+    },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s trace=%(trace_id)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["trace"]}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["trace", "refused"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {"uvicorn.error": {"level": "INFO"}, "uvicorn.access": {"level": "INFO"}},
 }
@@ -41,6 +44,14 @@ class TraceId(logging.Filter):
         context = trace.get_current_span().get_span_context()
         record.trace_id = f"{context.trace_id:032x}" if context.is_valid else "-"
         return True
+
+
+class RefusedHandshakes(logging.Filter):
+    """uvicorn calls a WebSocket that was answered with a status an error of the application: whoever is refused could
+    fill the log with those."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.getMessage() != "ASGI callable returned without completing handshake."
 
 
 class Telemetry:

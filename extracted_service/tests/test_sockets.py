@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from ..telemetry import RefusedHandshakes
 from .conftest import _running as running
 from .fake_provider import DONE, END, ROLE, STOP, STREAM_HEAD, USAGE, Gate, answer, data, token
 from .identities import SigningKey
@@ -381,6 +382,15 @@ def test_a_refused_handshake_is_answered_as_any_request(
     answered, body = refusal(service, query, **identity)
 
     assert (answered, body["code"]) == (status, code)
+
+
+def test_a_refused_handshake_is_no_error_in_the_log(service: Running, caplog: pytest.LogCaptureFixture) -> None:
+    refusal(service, iss="nobody")
+
+    eventually(lambda: "without completing handshake" in caplog.text)
+    assert [
+        record for record in caplog.records if RefusedHandshakes().filter(record) and record.levelname == "ERROR"
+    ] == []
 
 
 def test_a_user_has_so_many_sockets_and_gets_one_back_for_each_that_is_closed(start: Callable[..., Running]) -> None:
