@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from extracted_service.app import create_app
 from extracted_service.settings import Settings
@@ -20,7 +21,11 @@ from .articles import ARTICLES
 from .fake_provider import fake_provider
 from .identities import SigningKey
 from .postgresql import execute, running_postgresql
-from .running import Running, serving
+from .running import Running, eventually, serving
+
+# How fast a busy machine is says nothing about the service.
+settings.register_profile("extracted_service", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("extracted_service")
 
 MANAGE = Path(__file__).parents[2] / "legacy_app" / "manage.py"
 
@@ -117,6 +122,7 @@ def shared_service(
 @pytest.fixture
 def service(shared_service: Running) -> Running:
     """A service with the usual settings; nothing is left of what an earlier test did with it."""
+    eventually(shared_service.is_idle)  # what a caller left behind writes its audit row yet
     shared_service.provider.forget()
     shared_service.monolith.forget()
     for table in ("assistant_summary", "assistant_call", "assistant_job", "sqlite_sequence"):
@@ -133,13 +139,13 @@ def _running(key: SigningKey, jwks_file: Path, database: Path, **changes: Any) -
                 "identity_jwks_file": jwks_file,
                 "llm_base_url": provider.url,
                 "legacy_url": monolith.url.removesuffix("/v1"),
-                "llm_timeout_seconds": 5,
+                "llm_timeout_seconds": 20,
                 "llm_attempts": 1,  # a script is played once; retries have tests of their own
                 **changes,
             }
         )
-        with serving(create_app(settings)) as url:
-            yield Running(url, provider, key, str(settings.database_url), monolith)
+        with serving(create_app(settings)) as (url, answers_nobody):
+            yield Running(url, provider, key, str(settings.database_url), monolith, answers_nobody)
 
 
 def _jwks_file(key: SigningKey, folder: Path) -> Path:

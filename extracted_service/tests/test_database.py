@@ -16,6 +16,8 @@ from extracted_service.errors import NotFound, NotReady
 from extracted_service.settings import Settings
 from extracted_service.tickets import ticket_of, user_name
 
+from .running import DEADLINE_SECONDS
+
 pytestmark = pytest.mark.anyio
 
 AT = datetime(2026, 1, 5, 9, 30, 12, 123456, UTC)
@@ -119,12 +121,12 @@ async def test_a_visit_that_cannot_begin_in_time_is_given_up_and_the_loop_never_
 
     def long_visit(_connection: Connection) -> bool:
         has_begun.set()
-        return may_end.wait(5)
+        return may_end.wait(DEADLINE_SECONDS)
 
     connections = InThreads(create_engine("sqlite://", poolclass=NullPool), 1, 20, lambda: now[0])
     long = asyncio.create_task(connections.lent(long_visit))
     late = asyncio.create_task(connections.lent(lambda _connection: True))
-    assert await asyncio.to_thread(has_begun.wait, 5)
+    assert await asyncio.to_thread(has_begun.wait, DEADLINE_SECONDS)
 
     now[0] = 21.0
     may_end.set()

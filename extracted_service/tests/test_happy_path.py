@@ -35,7 +35,7 @@ def test_a_summary_is_stored_as_django_would_have_stored_it(service: Running) ->
     assert row[:5] == (answer["id"], "Short.", "helpdesk-small", 812, 64)
     assert row[6:] == (3, 7)
     stored_at = datetime.strptime(row[5], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
-    assert abs(datetime.now(UTC) - stored_at) < timedelta(seconds=10)
+    assert abs(datetime.now(UTC) - stored_at) < timedelta(minutes=1)
 
 
 def test_a_call_leaves_an_audit_row(service: Running) -> None:
@@ -46,7 +46,7 @@ def test_a_call_leaves_an_audit_row(service: Running) -> None:
     columns = "organisation_id, user_id, ticket_id, kind, model, outcome, prompt_tokens, completion_tokens"
     [row] = service.rows(f"SELECT {columns}, duration_ms, created_at FROM assistant_call")  # noqa: S608
     assert row[:8] == (1, 3, 7, "summary", "helpdesk-small-0126", "ok", 812, 64)
-    assert 0 <= row[8] < 10_000
+    assert 0 <= row[8] < 60_000
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?", row[9])
 
 

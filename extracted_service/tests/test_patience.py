@@ -16,12 +16,12 @@ async def test_a_wait_that_takes_too_long_ends_in_a_timeout() -> None:
 
 
 async def test_waits_that_end_in_time_are_not_disturbed_by_a_timer_that_rings_meanwhile() -> None:
-    now = asyncio.get_running_loop().time
     with closing(Patience()) as patience:
-        begun = now()
-        while now() < begun + 0.05:
-            with patience.seconds(0.02):
-                await asyncio.sleep(0.001)
+        for _ in range(3):
+            with patience.seconds(0.01):
+                pass
+            with patience.seconds(60):
+                await asyncio.sleep(0.02)
 
 
 async def test_a_wait_is_bounded_though_the_timer_of_those_before_has_rung() -> None:
@@ -34,14 +34,14 @@ async def test_a_wait_is_bounded_though_the_timer_of_those_before_has_rung() -> 
         with pytest.raises(TimeoutError), patience.seconds(0.01):
             await asyncio.Event().wait()
 
-    assert now() - begun < 1
+    assert now() - begun < 30
 
 
 async def test_an_end_that_is_sooner_than_the_one_before_is_kept() -> None:
     with closing(Patience()) as patience:
         with patience.seconds(60):
             pass
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             with pytest.raises(TimeoutError), patience.seconds(0.01):
                 await asyncio.Event().wait()
 

@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
 @pytest.fixture
 async def provider() -> AsyncIterator[Provider]:
     async with httpx.AsyncClient(base_url=URL) as client:
-        deadlines = Deadlines(first_token=5, idle=5, total=5)
+        deadlines = Deadlines(first_token=60, idle=60, total=60)
         yield Provider(client, Models("small", "embed"), deadlines, Retries(attempts=1), Places(1, 0, 5))
 
 

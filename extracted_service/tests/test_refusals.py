@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from .fake_provider import END, STREAM_HEAD, Gate, answer, completion, data
-from .running import Running
+from .running import DEADLINE_SECONDS, Running
 
 SUMMARY, REPLY = "/api/tickets/7/summary", "/api/tickets/7/reply"
 NOT_FOUND = b'{"detail": "Not found.", "code": "not_found"}'
@@ -190,14 +190,14 @@ def test_a_provider_that_is_not_there_is_a_bad_gateway(start: Callable[..., Runn
 
 @pytest.mark.parametrize("path", [SUMMARY, REPLY])
 def test_a_provider_that_is_too_slow_is_a_gateway_timeout(start: Callable[..., Running], path: str) -> None:
-    service = start(llm_timeout_seconds=0.2, llm_connect_seconds=0.2)
+    service = start(llm_timeout_seconds=1, llm_connect_seconds=1)
     service.provider.will(Gate())
 
     refused = service.post(path)
 
     assert (refused.status_code, refused.content) == (504, TIMED_OUT)
     assert service.outcomes() == ["timeout"]
-    assert service.provider.hung_up.wait(1)
+    assert service.provider.hung_up.wait(DEADLINE_SECONDS)
 
 
 def test_every_answer_carries_djangos_headers(service: Running) -> None:

@@ -37,13 +37,14 @@ QUOTA = {"error": {"message": "Pay.", "type": "insufficient_quota", "code": "ins
 
 
 @asynccontextmanager
-async def client_with(retries: Retries, total: float = 5) -> AsyncIterator[Provider]:
+async def client_with(retries: Retries, total: float = 60) -> AsyncIterator[Provider]:
     async with httpx.AsyncClient(base_url=URL) as client:
         yield Provider(client, Models("small", "embed"), Deadlines(total, total, total), retries, Places(1, 0, total))
 
 
 def soon(attempts: int = 3) -> Retries:
-    return Retries(attempts, first_pause_seconds=0.001, budget=Budget(percent=20), draw=lambda: 0.5)
+    budget = Budget(percent=20, clock=lambda: 0.0)
+    return Retries(attempts, first_pause_seconds=0.001, budget=budget, draw=lambda: 0.5)
 
 
 async def completed(provider: Provider) -> str:

@@ -58,16 +58,19 @@ class Sandbox:
 def process() -> Iterator[str]:
     if not (ROOT / "sandbox").exists():
         pytest.skip("The sandbox is not here.")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    command = [sys.executable, "-m", "sandbox", "provider", "--port", str(port), "--latency-seconds", "0"]
-    running = subprocess.Popen(command, cwd=ROOT)
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/sandbox/faults", running)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        running.terminate()
-        running.wait(DEADLINE_SECONDS)
+    for _ in range(3):  # somebody else may take the port before the provider does
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        command = [sys.executable, "-m", "sandbox", "provider", "--port", str(port), "--latency-seconds", "0"]
+        running = subprocess.Popen(command, cwd=ROOT)
+        try:
+            if _is_there(f"http://127.0.0.1:{port}/sandbox/faults", running):
+                yield f"http://127.0.0.1:{port}"
+                return
+        finally:
+            running.terminate()
+            running.wait(DEADLINE_SECONDS)
+    raise AssertionError("the provider did not start")
 
 
 @pytest.fixture
@@ -82,16 +85,26 @@ def sandbox(process: str) -> Iterator[Sandbox]:
 
 @pytest.fixture
 async def provider(process: str, jwks_file: Path) -> AsyncIterator[Provider]:
-    settings = Settings(
+    async with open_provider(_settings(process, jwks_file, seconds=20)) as provider:
+        yield provider
+
+
+@pytest.fixture
+async def hurried_provider(process: str, jwks_file: Path) -> AsyncIterator[Provider]:
+    """For those who wait in vain."""
+    async with open_provider(_settings(process, jwks_file, seconds=1)) as provider:
+        yield provider
+
+
+def _settings(process: str, jwks_file: Path, *, seconds: float) -> Settings:
+    return Settings(
         identity_jwks_file=jwks_file,
         llm_base_url=f"{process}/v1",
-        llm_timeout_seconds=1.3,
-        llm_connect_seconds=1,
-        llm_idle_seconds=0.5,
+        llm_timeout_seconds=seconds,
+        llm_connect_seconds=seconds,
+        llm_idle_seconds=seconds / 2,
         llm_first_pause_seconds=0.01,
     )
-    async with open_provider(settings) as provider:
-        yield provider
 
 
 async def completed(provider: Provider, **changes: Any) -> tuple[str, Finish]:
@@ -133,8 +146,6 @@ async def test_two_passing_refusals_are_not_seen_by_the_caller(
         ("error_in_stream", Failed),
         ("empty_choices", Failed),
         ("bad_json", Failed),
-        ("stall", TimedOut),
-        ("timeout", TimedOut),
     ],
 )
 async def test_what_cannot_be_cured_is_asked_once(
@@ -146,7 +157,21 @@ async def test_what_cannot_be_cured_is_asked_once(
         await ask(provider)
 
     [call] = await _ended_calls(sandbox)
-    assert call["left_early"] == (error is TimedOut)
+    assert not call["left_early"]
+
+
+@WAYS
+@pytest.mark.parametrize("kind", ["stall", "timeout"])
+async def test_who_waits_in_vain_leaves_and_does_not_come_again(
+    sandbox: Sandbox, hurried_provider: Provider, kind: str, ask: Any
+) -> None:
+    sandbox.will(kind)
+
+    with pytest.raises(TimedOut):
+        await ask(hurried_provider)
+
+    [call] = await _ended_calls(sandbox)
+    assert call["left_early"]
 
 
 @WAYS
@@ -251,7 +276,7 @@ async def test_a_caller_who_leaves_before_the_first_token_closes_the_call(
 
 
 async def test_a_caller_who_leaves_between_tokens_closes_the_call(sandbox: Sandbox, provider: Provider) -> None:
-    sandbox.pace(0, 20)
+    sandbox.pace(0, 5)
     stream = provider.stream(REQUEST)
     while not await anext(stream):
         pass
@@ -276,19 +301,19 @@ async def test_a_caller_who_leaves_between_attempts_ends_them(sandbox: Sandbox, 
 
 
 async def _ended_calls(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """What the provider received, as soon as it knows how each ended: within a second."""
+    """What the provider received, as soon as it knows how each ended."""
     await _until(lambda: all(call["seconds"] is not None for call in sandbox.calls()))
     return sandbox.calls()
 
 
 async def _until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 1
+    end = time.monotonic() + DEADLINE_SECONDS
     while not condition():
-        assert time.monotonic() < end, "it did not happen within a second"
+        assert time.monotonic() < end, "it did not happen"
         await asyncio.sleep(0.01)
 
 
-def _wait_for(url: str, running: "subprocess.Popen[bytes]") -> None:
+def _is_there(url: str, running: "subprocess.Popen[bytes]") -> bool:
     end = time.monotonic() + DEADLINE_SECONDS
     while running.poll() is None and time.monotonic() < end:
         try:
@@ -296,5 +321,5 @@ def _wait_for(url: str, running: "subprocess.Popen[bytes]") -> None:
         except httpx.TransportError:
             time.sleep(0.05)
         else:
-            return
-    raise AssertionError("the provider did not start")
+            return True
+    return False

@@ -8,7 +8,7 @@ from extracted_service.monolith import Monolith
 from extracted_service.shadow import Writes, is_shadow, report, reported
 
 from .fake_provider import DONE, END, STOP, STREAM_HEAD, Gate, completion, token
-from .running import Running
+from .running import DEADLINE_SECONDS, Running
 
 REPLY, SUMMARY = "/api/tickets/7/reply", "/api/tickets/7/summary"
 MARKED = {"Baggage": "strangler.role=shadow"}
@@ -84,7 +84,7 @@ def test_a_copy_whose_sender_leaves_in_the_middle_leaves_nothing_either(service:
 
     with service.client() as client, client.stream("POST", REPLY, headers=MARKED) as copy:
         next(copy.iter_raw())
-    assert service.provider.hung_up.wait(5)
+    assert service.provider.hung_up.wait(DEADLINE_SECONDS)
     service.post(SUMMARY)  # there is one writer: what the copy writes is over
 
     assert service.outcomes() == ["ok"]

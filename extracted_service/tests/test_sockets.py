@@ -15,9 +15,8 @@ from ..telemetry import RefusedHandshakes
 from .conftest import _running as running
 from .fake_provider import DONE, END, ROLE, STOP, STREAM_HEAD, USAGE, Gate, answer, data, token
 from .identities import SigningKey
-from .running import Running, eventually
+from .running import DEADLINE_SECONDS, Running, eventually
 
-SECONDS = 5
 FINISHED = STOP + USAGE + DONE + END
 
 
@@ -32,7 +31,7 @@ class Client:
         self.past: list[dict[str, Any]] = first["messages"]
 
     def frame(self) -> dict[str, Any]:
-        received: dict[str, Any] = json.loads(self.connection.recv(timeout=SECONDS))
+        received: dict[str, Any] = json.loads(self.connection.recv(timeout=DEADLINE_SECONDS))
         return received
 
     def send(self, **frame: Any) -> None:
@@ -57,7 +56,7 @@ class Client:
 
     def _listen(self) -> None:
         while True:
-            self.connection.recv(timeout=SECONDS)
+            self.connection.recv(timeout=DEADLINE_SECONDS)
 
 
 @contextmanager
@@ -157,7 +156,7 @@ def test_a_cancelled_answer_ends_at_the_provider_too_and_is_kept_as_far_as_it_ca
         assert client.frame()["text"] == "Once upon"
         client.send(type="cancel", id="long")
 
-        assert service.provider.hung_up.wait(1)
+        assert service.provider.hung_up.wait(DEADLINE_SECONDS)
         assert client.rest() == [{"type": "cancelled", "id": "long"}]
         client.ask("Still there?")
         assert client.rest()[-1]["type"] == "done"
@@ -174,11 +173,11 @@ def test_an_answer_can_be_cancelled_before_its_first_token(service: Running) -> 
 
     with connected(service) as client:
         client.ask("Hello?")
-        assert gate.reached.wait(SECONDS)
+        assert gate.reached.wait(DEADLINE_SECONDS)
         client.send(type="cancel", id="a")
 
         assert client.rest() == [{"type": "cancelled", "id": "a"}]
-        assert service.provider.hung_up.wait(1)
+        assert service.provider.hung_up.wait(DEADLINE_SECONDS)
 
 
 def test_the_provider_is_left_when_the_caller_leaves(service: Running, caplog: pytest.LogCaptureFixture) -> None:
@@ -189,7 +188,7 @@ def test_the_provider_is_left_when_the_caller_leaves(service: Running, caplog: p
         client.frame()
         client.connection.socket.shutdown(2)
 
-        assert service.provider.hung_up.wait(1)
+        assert service.provider.hung_up.wait(DEADLINE_SECONDS)
     eventually(lambda: service.outcomes() == ["aborted"])
     eventually(lambda: kept(service, client.conversation)[1:] == [("assistant", "Once upon", "cancelled")])
     assert "Traceback" not in caplog.text
@@ -413,7 +412,7 @@ def _can_connect(service: Running) -> bool:
 
 
 def test_no_database_connection_is_held_while_answers_stream(start: Callable[..., Running]) -> None:
-    service = start(database_connections=1, database_busy_seconds=1)
+    service = start(database_connections=1, database_busy_seconds=DEADLINE_SECONDS)
     gate = Gate()
     service.provider.will(STREAM_HEAD + token("One"), gate, FINISHED)
     service.provider.will(STREAM_HEAD + token("Two"), gate, FINISHED)
@@ -431,7 +430,7 @@ def test_no_database_connection_is_held_while_answers_stream(start: Callable[...
 
 
 def test_a_socket_is_closed_when_its_identity_is_too_old(start: Callable[..., Running]) -> None:
-    service = start(socket_lifetime_seconds=0.5)
+    service = start(socket_lifetime_seconds=2)
     service.provider.will(STREAM_HEAD + token("Once upon"), Gate())
 
     with connected(service) as client:
@@ -439,7 +438,7 @@ def test_a_socket_is_closed_when_its_identity_is_too_old(start: Callable[..., Ru
         assert [frame["type"] for frame in client.rest()] == ["delta", "cancelled"]
 
         assert client.closed() == (4401, "Who you are was checked too long ago: connect again.")
-    assert service.provider.hung_up.wait(1)
+    assert service.provider.hung_up.wait(DEADLINE_SECONDS)
     assert kept(service, client.conversation)[1] == ("assistant", "Once upon", "cancelled")
 
 
@@ -451,7 +450,7 @@ def test_a_socket_on_which_nothing_is_asked_is_closed(start: Callable[..., Runni
 
 
 def test_a_socket_is_not_idle_while_an_answer_streams(start: Callable[..., Running]) -> None:
-    service = start(socket_idle_seconds=0.2, llm_idle_seconds=0.6)
+    service = start(socket_idle_seconds=1, llm_idle_seconds=1.5)
     service.provider.will(STREAM_HEAD + token("Once upon"), Gate())
 
     with connected(service) as client:

@@ -110,7 +110,7 @@ def test_a_service_that_cannot_start_says_why_in_one_sentence(command: list[str]
         env=os.environ | {"IDENTITY_JWKS_FILE": file},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 

@@ -1,7 +1,6 @@
 """Streams on a real socket: when they start, how they break, and what happens when the caller leaves."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import httpx
@@ -10,7 +9,7 @@ from starlette.types import Message
 
 from ..streams import unless_caller_leaves
 from .fake_provider import DONE, END, ROLE, STOP, STREAM_HEAD, Gate, completion, data, framed, token
-from .running import Running, eventually
+from .running import DEADLINE_SECONDS, Running, eventually
 
 REPLY, SUMMARY = "/api/tickets/7/reply", "/api/tickets/7/summary"
 FAILED_EVENT = b'event: error\ndata: {"detail": "The assistant could not answer.", "code": "assistant_failed"}\n\n'
@@ -94,7 +93,7 @@ def test_a_stream_that_stalls_is_cut_at_the_idle_deadline(start: Callable[..., R
     assert TIMEOUT_EVENT in answer
     assert not answer.endswith(END)
     assert service.outcomes() == ["timeout"]
-    assert service.provider.hung_up.wait(1)
+    assert service.provider.hung_up.wait(DEADLINE_SECONDS)
 
 
 def test_comments_do_not_keep_a_stalled_stream_alive(start: Callable[..., Running]) -> None:
@@ -105,11 +104,10 @@ def test_comments_do_not_keep_a_stalled_stream_alive(start: Callable[..., Runnin
 
 
 def test_a_stream_that_drips_is_cut_at_the_total_deadline(start: Callable[..., Running]) -> None:
-    service = start(llm_timeout_seconds=0.5, llm_connect_seconds=0.5)
+    service = start(llm_timeout_seconds=2, llm_connect_seconds=2)
     first = Gate()
     service.provider.will(STREAM_HEAD + token("Hi"), first, token("there"), Gate())
 
-    started = time.monotonic()
     with service.connection() as connection:
         connection.sendall(service.request_bytes(REPLY))
         answer = connection.recv(65536)
@@ -118,7 +116,7 @@ def test_a_stream_that_drips_is_cut_at_the_total_deadline(start: Callable[..., R
             answer += piece
 
     assert TIMEOUT_EVENT in answer
-    assert time.monotonic() - started < 2
+    assert service.provider.hung_up.wait(DEADLINE_SECONDS)
 
 
 @pytest.mark.parametrize("path", [REPLY, SUMMARY])
@@ -127,9 +125,9 @@ def test_the_provider_is_left_when_the_caller_leaves_before_the_first_chunk(serv
     service.provider.will(gate)
     with service.connection() as connection:
         connection.sendall(service.request_bytes(path))
-        assert gate.reached.wait(5)
+        assert gate.reached.wait(DEADLINE_SECONDS)
 
-    assert service.provider.hung_up.wait(1)
+    assert service.provider.hung_up.wait(DEADLINE_SECONDS)
     eventually(lambda: service.outcomes() == ["aborted"])
 
 
@@ -142,7 +140,7 @@ def test_the_provider_is_left_when_the_caller_leaves_between_chunks(
         while b"Hi" not in connection.recv(65536):
             pass
 
-    assert service.provider.hung_up.wait(1)
+    assert service.provider.hung_up.wait(DEADLINE_SECONDS)
     eventually(lambda: service.outcomes() == ["aborted"])
     assert "Traceback" not in caplog.text
 
@@ -153,7 +151,7 @@ def test_a_caller_who_stops_reading_counts_as_gone(service: Running, monkeypatch
     with service.connection() as connection:
         connection.sendall(service.request_bytes(REPLY))
 
-        assert service.provider.hung_up.wait(5)
+        assert service.provider.hung_up.wait(DEADLINE_SECONDS)
         eventually(lambda: service.outcomes() == ["aborted"])
 
 
@@ -162,7 +160,7 @@ def test_a_summary_whose_caller_left_is_not_stored(service: Running) -> None:
     service.provider.will(gate, completion("Too late."))
     with service.connection() as connection:
         connection.sendall(service.request_bytes(SUMMARY))
-        assert gate.reached.wait(5)
+        assert gate.reached.wait(DEADLINE_SECONDS)
 
     eventually(lambda: service.outcomes() == ["aborted"])
     assert service.rows("SELECT * FROM assistant_summary") == []
@@ -184,7 +182,7 @@ def test_text_survives_however_the_network_cuts_it(service: Running) -> None:
 
 
 def test_no_connection_is_held_while_the_provider_speaks(start: Callable[..., Running]) -> None:
-    service = start(database_connections=1, database_busy_seconds=1)
+    service = start(database_connections=1, database_busy_seconds=DEADLINE_SECONDS)
     first, second = Gate(), Gate()
     service.provider.will(STREAM_HEAD + token("one"), first, STOP + DONE + END)
     service.provider.will(STREAM_HEAD + token("two"), second, STOP + DONE + END)

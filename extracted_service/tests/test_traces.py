@@ -32,7 +32,7 @@ from .fake_provider import (
     token,
 )
 from .identities import SigningKey
-from .running import Running, eventually, serving
+from .running import DEADLINE_SECONDS, Running, eventually, serving
 
 SUMMARY, REPLY = "/api/tickets/7/summary", "/api/tickets/7/reply"
 MARKER = "a lamp that nobody may read about"
@@ -78,7 +78,7 @@ def traced(key: SigningKey, jwks_file: Path, database_file: Path, tmp_path: Path
             llm_attempts=1,
         )
         app = create_app(settings, Telemetry(tracers, MeterProvider([reader], shutdown_on_exit=False)))
-        with serving(app) as url:
+        with serving(app) as (url, _):
             yield Traced(Running(url, provider, key, str(settings.database_url)), file, reader)
 
 
@@ -130,7 +130,7 @@ def test_the_span_of_a_stream_lasts_as_long_as_the_stream(traced: Traced) -> Non
     with traced.running.client() as client, client.stream("POST", REPLY) as response:
         pieces = response.iter_bytes()
         next(pieces)
-        gate.reached.wait()
+        assert gate.reached.wait(DEADLINE_SECONDS)
         early = traced.file.read_text()
         gate.open()
         list(pieces)

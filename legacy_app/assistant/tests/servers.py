@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[3]
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 60  # a busy machine needs many seconds to start Django
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 Script = Callable[[socket.socket], None]
@@ -91,12 +91,12 @@ def gunicorn(environment: dict[str, str]) -> Iterator[int]:
 
 
 def rows(database: Path, query: str) -> list[tuple]:
-    with closing(sqlite3.connect(database, timeout=5)) as connection:
+    with closing(sqlite3.connect(database, timeout=DEADLINE_SECONDS)) as connection:
         return connection.execute(query).fetchall()
 
 
 def change(database: Path, statement: str) -> None:
-    with closing(sqlite3.connect(database, timeout=5)) as connection, connection:
+    with closing(sqlite3.connect(database, timeout=DEADLINE_SECONDS)) as connection, connection:
         connection.execute(statement)
 
 

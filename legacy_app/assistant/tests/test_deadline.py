@@ -12,8 +12,8 @@ from legacy_app.assistant.tests import servers
 from legacy_app.assistant.tests.conftest import END, chunk
 
 LIMIT_SECONDS = 0.4
-# Far below what the delays would add up to; generous, as the machine may be busy.
-LATEST_SECONDS = 5
+# The delays would never end; generous, as the machine may be busy.
+LATEST_SECONDS = 30
 
 
 def never_answers(connection):
@@ -60,7 +60,7 @@ def test_a_call_ends_at_its_deadline(settings, script):
 def test_what_came_in_time_is_handed_out(settings):
     with servers.provider(stalls_after_a_token) as provider:
         settings.LLM_BASE_URL = provider.url
-        items = client.stream([], temperature=0, max_tokens=1, until=Deadline.after(LIMIT_SECONDS))
+        items = client.stream([], temperature=0, max_tokens=1, until=Deadline.after(3))
 
         assert next(items) == Delta("Hello")
         with pytest.raises(TimedOut):

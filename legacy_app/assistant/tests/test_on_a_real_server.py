@@ -109,7 +109,7 @@ def test_a_deadline_mid_stream_is_a_cut_connection_too(stage):
         provider.recv(1)
 
     with (
-        replying(stage, stall, LLM_TIMEOUT_SECONDS="1") as (_, response, _caller),
+        replying(stage, stall, LLM_TIMEOUT_SECONDS="3") as (_, response, _caller),
         pytest.raises(http.client.IncompleteRead) as cut,
     ):
         response.read()

@@ -60,7 +60,7 @@ def summarise(environment, url):
         env={**os.environ, **environment, "ASSISTANT_URL": url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=servers.DEADLINE_SECONDS,
         check=True,
     )
 

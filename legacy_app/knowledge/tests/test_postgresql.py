@@ -95,14 +95,14 @@ class Embeddings(BaseHTTPRequestHandler):
         pass
 
 
-def run(*command, **environment):
+def run(*command, seconds=110, **environment):
     ended = subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=seconds,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -122,8 +122,10 @@ def test_migrate_seed_and_search_work_on_postgresql(postgresql_url, provider_url
     assert found.split() == ["True", "True", "1.0"]
 
 
+@pytest.mark.timeout(1200)  # hundreds of tests, each of which has its own limit
 def test_what_holds_on_sqlite_holds_on_postgresql(postgresql_url):
-    ended = run("-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *THE_SAME, DATABASE_URL=postgresql_url)
+    quietly = ("-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider")
+    ended = run(*quietly, *THE_SAME, seconds=1100, DATABASE_URL=postgresql_url)
 
     assert " passed" in ended
     assert "Only PostgreSQL has roles" not in ended  # those who need it were not skipped

@@ -78,7 +78,7 @@ def ask(page, pieces, status=200):
 
 def _pressed(page, action):
     page.click(f"[data-action={action}]")
-    page.wait_for_function("!document.body.dataset.busy", timeout=5000)
+    page.wait_for_function("!document.body.dataset.busy", timeout=30_000)
     assert page.is_enabled("[data-action=ask]")
     assert page.is_hidden("[data-action=stop]")
     return {name: page.text_content(f"[data-role={name}]") for name in ("answer", "citations", "error")}
@@ -159,7 +159,7 @@ def test_whoever_stops_a_stream_is_free_again(page):
 
     page.click("[data-action=stop]")
 
-    page.wait_for_function("!document.body.dataset.busy", timeout=5000)
+    page.wait_for_function("!document.body.dataset.busy", timeout=30_000)
     assert page.text_content("[data-role=status]") == "Stopped."
     assert page.is_hidden("[data-role=error]")
 
