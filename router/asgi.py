@@ -7,8 +7,11 @@ wants it out before sends an empty piece.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import time
 from collections.abc import Iterable
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -20,13 +23,23 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _STATUS_LINES = {
     status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode("ascii") for status in range(100, 600)
 }
-_FRAMING = frozenset((b"connection", b"content-length", b"transfer-encoding"))
+_LOOKED_AT = frozenset((b"connection", b"content-length", b"transfer-encoding", b"date"))
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _FAILED = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"21")]
 
 
 def status_line(status: int) -> bytes:
     return _STATUS_LINES[status]
+
+
+def date_line() -> bytes:
+    """For an answer that came without one (RFC 9110 §6.6.1)."""
+    return _date_line(int(time.time()))
+
+
+@functools.lru_cache(maxsize=1)
+def _date_line(second: int) -> bytes:
+    return b"date: " + formatdate(second, usegmt=True).encode("ascii") + b"\r\n"
 
 
 class Connection(Protocol):
@@ -124,6 +137,22 @@ class Asked:
                 self._waiter = None
         return {"type": "http.disconnect"}
 
+    async def speaks(self, seconds: float) -> bool:
+        """Whether some of the body, or its end, is here or comes in time: not while the caller waits for a 100."""
+        if self.body or not self.has_more:
+            return True
+        if self.expects_continue:
+            return False
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(seconds, self.wake)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            timer.cancel()
+        return bool(self.body) or not self.has_more
+
     def _piece(self) -> Message:
         body, self.body = self.body, b""
         self._has_told_end = not self.has_more
@@ -162,12 +191,18 @@ class Asked:
         self.has_begun = True
         lines = [_STATUS_LINES[status]]
         length = None
+        has_date = False
         for name, value in headers:
-            if name not in _FRAMING:
+            if name not in _LOOKED_AT:
                 lines += (name, b": ", value, b"\r\n")
             elif name == b"content-length":
                 length = value
                 lines += (b"content-length: ", value, b"\r\n")
+            elif name == b"date":
+                has_date = True
+                lines += (b"date: ", value, b"\r\n")
+        if not has_date:
+            lines.append(date_line())
         if self.scope["method"] == "HEAD" or status in (204, 304):
             self._is_without_body = True
         elif length is not None:
@@ -177,9 +212,12 @@ class Asked:
         else:
             self._is_chunked = True
             lines.append(b"transfer-encoding: chunked\r\n")
-        if self.expects_continue or self._connection.is_last:
+        if self._connection.is_last or (self.expects_continue and self.has_more):
             self.is_persistent = False  # whether the body that was announced still comes, nobody knows
-        lines.append(b"\r\n" if self.is_persistent else b"connection: close\r\n\r\n")
+        if not self.is_persistent:
+            lines.append(b"connection: close\r\n\r\n")
+        else:
+            lines.append(b"connection: keep-alive\r\n\r\n" if self.is_old else b"\r\n")
         self._head = b"".join(lines)
 
     def _send_body(self, body: bytes, *, is_last: bool) -> None:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from . import websocket
+from . import request_bodies, websocket
 from .access_log import AccessLog
 from .config import LEGACY, Route, Server
 from .errors import CallerLeft, ExchangeError, NotRoutable, Stopped, UpstreamError
@@ -51,7 +51,7 @@ TARGET = "strangler.target"
 _log = logging.getLogger(__name__)
 
 
-class Caller(websocket.Caller, Protocol):
+class Caller(websocket.Caller, request_bodies.Caller, Protocol):
     """The caller's connection."""
 
     has_left: bool
@@ -200,7 +200,8 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
             receive, answer.send = answer.recording.hears(receive), answer.recording.sees(answer.send)
     opening = NO_BODY
     if announces_body(headers):
-        opening = await opening_body(headers, receive, live.pools[primary], live.server.spool_bytes)
+        spool_bytes, caller = live.server.spool_bytes, scope.get(CALLER)
+        opening = await opening_body(headers, receive, live.pools[primary], spool_bytes, caller)
     try:
         await _forward(live, trace, scope, receive, answer, route, primary, ours, cookies, opening)
         return
@@ -213,7 +214,7 @@ async def _exchange(live: Live, trace: Trace, scope: Scope, receive: Receive, an
         _log.warning("%s %s: %s; legacy answers instead", type(error).__name__, method, error)
         trace.upstream, trace.fallback = LEGACY, type(error).__name__
     live.telemetry.count("strangler.fallbacks", route.name, trace.fallback)
-    opening = await opening_body(headers, receive, live.pools[LEGACY], live.server.spool_bytes, opening)
+    opening = await opening_body(headers, receive, live.pools[LEGACY], live.server.spool_bytes, None, opening)
     ours = forwarded_of(scope)
     await _forward(live, trace, scope, receive, answer, route, LEGACY, ours, cookies, opening)
 
@@ -252,7 +253,7 @@ async def _forward(
         connection = await pool.connect(request)
         listener = None
         if has_more or CALLER not in scope:
-            listener = _listen(scope, receive, answer, connection, has_more, length == -1)
+            listener = _listen(scope, receive, answer, connection, opening)
         try:
             connection = await pool.answered(connection, request)
             call.status = trace.status = connection.status
@@ -288,11 +289,14 @@ async def _identified(
 
 
 def _listen(
-    scope: Scope, receive: Receive, answer: _Answer, connection: Connection, has_more: bool, is_chunked: bool
+    scope: Scope, receive: Receive, answer: _Answer, connection: Connection, opening: Opening
 ) -> asyncio.Task[None]:
     """Somebody has to hear the rest of the body and, on servers that do not tell, the caller's leaving."""
     is_told = CALLER in scope
-    connection.is_request_sent = not has_more
+    is_chunked = opening.length == -1
+    connection.is_request_sent = not opening.has_more
+    if is_told and opening.has_more and not opening.body:
+        connection.await_caller()
     request_task = asyncio.current_task()
 
     async def hear(has_more: bool) -> None:
@@ -309,7 +313,7 @@ def _listen(
             if request_task is not None:
                 request_task.cancel()
 
-    return asyncio.create_task(hear(has_more))
+    return asyncio.create_task(hear(opening.has_more))
 
 
 async def _failed(error: ExchangeError, exchange_id: int, scope: Scope, answer: _Answer, caller: Caller | None) -> None:

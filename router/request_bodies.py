@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Awaitable
+from typing import NamedTuple, Protocol
 
 from starlette.types import Receive
 
 from .errors import CallerLeft, RequestTooLarge
 from .headers import Headers, first
 from .upstream import Pool
+
+FIRST_PIECE_SECONDS = 0.05
+"""So long a head waits for the first of its body, as most callers say both at once; then it goes out alone."""
+
+
+class Caller(Protocol):
+    """A connection that knows what was said on it (see `server.py`)."""
+
+    def speaks(self, seconds: float) -> Awaitable[bool]:
+        """Whether some of the body, or its end, is here or comes in time."""
 
 
 class Opening(NamedTuple):
@@ -21,14 +32,28 @@ class Opening(NamedTuple):
 
 
 async def opening_body(
-    headers: Headers, receive: Receive, pool: Pool, spool_bytes: int, in_hand: Opening | None = None
+    headers: Headers,
+    receive: Receive,
+    pool: Pool,
+    spool_bytes: int,
+    caller: Caller | None,
+    in_hand: Opening | None = None,
 ) -> Opening:
-    """As this upstream wants it; `in_hand` is what another one wanted, and did not get."""
+    """As this upstream wants it; `in_hand` is what another one wanted, and did not get.
+
+    A caller may want to hear something before they say more: a refusal, say, or the first word of a conversation.
+    Without `caller` nobody can tell, and the first of the body is waited for.
+    """
     announced = first(headers, b"content-length")
     is_chunked = announced is None and first(headers, b"transfer-encoding") is not None
     if not is_chunked and (announced is None or announced == b"0"):
         return NO_BODY if announced is None else _EMPTY
-    body, has_more = await received(receive) if in_hand is None else (in_hand.body, in_hand.has_more)
+    if in_hand is not None:
+        body, has_more = in_hand.body, in_hand.has_more
+    elif caller is None or await caller.speaks(FIRST_PIECE_SECONDS):
+        body, has_more = await received(receive)
+    else:
+        body, has_more = b"", True
     if not is_chunked:
         return Opening(body, int(announced or 0), has_more)
     if pool.upstream.chunked_requests == "stream":

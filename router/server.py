@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Awaitable
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -22,7 +23,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from .asgi import Asked, status_line
+from .asgi import Asked, date_line, status_line
 from .headers import Headers, answer_headers
 from .heads import Refused, checked, is_other_protocol, is_websocket_offer
 from .proxy import CALLER, TARGET
@@ -72,7 +73,7 @@ class ServerProtocol(asyncio.Protocol):
         self._state = server_state
         self._app_state = app_state
         self._loop = _loop or asyncio.get_event_loop()
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = _parser(self)
         self.has_left = False
         """Nobody waits for the answers any more."""
         self.writable: asyncio.Future[None] | None = None
@@ -140,6 +141,9 @@ class ServerProtocol(asyncio.Protocol):
             asked.is_gone = True
         self._line.clear()
         self.transport.abort()
+
+    def speaks(self, seconds: float) -> Awaitable[bool]:
+        return self._line[0].speaks(seconds)
 
     def hint(self, status: int, headers: Headers) -> None:
         """Pass on an interim answer, for which ASGI has no message. The upstream's limit on headers holds for all."""
@@ -242,9 +246,9 @@ class ServerProtocol(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
             self._met_offer(data[offer.args[0] :])
-        except httptools.HttpParserError as error:
+        except httptools.HttpParserError:
             if not self._is_deaf:  # or it is only what follows the last request
-                self._refuse(self._refusal or (505 if str(error) == "Invalid HTTP version" else 400))
+                self._refuse(self._refusal or 400)
             return
         if self._reading is not None:
             self._deadline = self._loop.time() + BODY_IDLE_SECONDS
@@ -262,7 +266,7 @@ class ServerProtocol(asyncio.Protocol):
             version = self._parser.get_http_version().encode()
             lines = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._target, version)]
             lines += [name + b": " + value for name, value in self._headers if name != b"upgrade"]
-            self._parser = httptools.HttpRequestParser(self)
+            self._parser = _parser(self)
             self._feed(b"\r\n".join(lines) + b"\r\n\r\n")
         if not self._is_deaf:
             self._feed(rest)
@@ -282,7 +286,7 @@ class ServerProtocol(asyncio.Protocol):
                 self._leave()
             self._line.remove(asked)
         if not self._line:
-            self.transport.write(status_line(status) + b"content-length: 0\r\nconnection: close\r\n\r\n")
+            self.transport.write(status_line(status) + date_line() + b"content-length: 0\r\nconnection: close\r\n\r\n")
             self._linger()
 
     # --- the parser's side
@@ -315,21 +319,22 @@ class ServerProtocol(asyncio.Protocol):
         version = parser.get_http_version()
         if self._begun or b"RTSP/" in self._fed or method == "SOURCE":
             self._begun += self._fed
-            if is_other_protocol(method, self._target, self._begun):
+            if is_other_protocol(method, self._target, self._headers, self._begun):
                 self._refusal = 505
                 raise Refused(505)
         try:
             self._check_size()
-            self._target, expects_continue = checked(method, self._target, version, self._headers)
+            self._target, expects_continue = checked(method, self._target, version, self._headers, self._server)
         except Refused as refused:
             self._refusal = refused.status
             raise
+        is_old = version == "1.0"
         path, _, query = self._target.partition(b"?")
         plain = path.decode("ascii")
         scope: dict[str, Any] = {
             "type": "http",
             "asgi": _ASGI,
-            "http_version": version,
+            "http_version": "1.0" if is_old else "1.1",
             "method": method,
             "scheme": self._scheme,
             "path": unquote(plain) if "%" in plain else plain,
@@ -344,8 +349,7 @@ class ServerProtocol(asyncio.Protocol):
             TARGET: self._target,
             UPGRADE: self._is_websocket,
         }
-        is_old = version == "1.0"
-        asked = Asked(self, scope, is_persistent=not is_old and parser.should_keep_alive(), is_old=is_old)
+        asked = Asked(self, scope, is_persistent=parser.should_keep_alive(), is_old=is_old)
         asked.expects_continue = expects_continue
         self._is_reading_head = False
         self._silent_bytes = 0
@@ -401,7 +405,7 @@ class ServerProtocol(asyncio.Protocol):
         asked = self._line.popleft()
         if self._is_websocket:  # declined: the parser, which met an offer, reads no further
             self._is_websocket = False
-            self._parser = httptools.HttpRequestParser(self)
+            self._parser = _parser(self)
         if not asked.is_persistent:
             if asked.has_more:
                 self._linger()
@@ -422,3 +426,13 @@ class ServerProtocol(asyncio.Protocol):
         self._deadline = self._loop.time() + self._config.timeout_keep_alive
         if self._is_stopping:
             self.transport.close()
+
+
+def _parser(connection: ServerProtocol) -> httptools.HttpRequestParser:
+    """Strict, but for HTTP/1.2, which means 1.1 (RFC 9110 §2.5), and blanks behind a chunk's size (RFC 9112 §7.1.1).
+
+    An upstream gets neither, so nobody can read them in another way.
+    """
+    parser = httptools.HttpRequestParser(connection)
+    parser.set_dangerous_leniencies(lenient_version=True, lenient_spaces_after_chunk_size=True)
+    return parser

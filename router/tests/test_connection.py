@@ -253,7 +253,7 @@ def test_damaged_answers_mean_the_same_however_they_are_cut(
         head(600, []),
         head(999, []),
         head(101, [(b"Upgrade", b"websocket"), (b"Connection", b"upgrade")]),
-        b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        b"HTTP/1.1 200 OK\r\nX: a\n folded\nContent-Length: 0\n\n",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         head(200, [(b"X", b"a" * (HEAD_BYTES + 1))]),
         head(200, [(b"X", b"a" * 1000)] * 66),
@@ -269,6 +269,40 @@ def test_an_answer_that_can_be_read_in_two_ways_or_none_is_malformed(
     with pytest.raises(AnswerMalformed):
         now(connection.answered())
     assert wire.is_aborted
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\nX: a\nContent-Length: 2\n\nok",
+        b"HTTP/1.2 200 OK\r\nX: a\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nX: a\r\nTransfer-Encoding: chunked\r\n\r\n2 \t\r\nok\r\n0 \r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: a\r\nTransfer-Encoding: chunked\r\n\r\n2 ;a=b\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\nHTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 2\r\n\r\nok",
+    ],
+)
+def test_what_is_not_quite_right_and_has_one_meaning_is_understood(
+    loop: asyncio.AbstractEventLoop, data: bytes
+) -> None:
+    connection, _ = opened(loop)
+
+    connection.data_received(data)
+
+    now(connection.answered())
+    assert (connection.status, connection.headers[0], now(connection.read())) == (200, (b"x", b"a"), b"ok")
+    assert connection.is_complete
+    assert connection.rest()
+
+
+def test_what_comes_behind_a_last_answer_is_no_answer(loop: asyncio.AbstractEventLoop) -> None:
+    connection, _ = opened(loop)
+
+    connection.data_received(head(200, [(b"Connection", b"close"), (b"Content-Length", b"2")]) + b"ok" + head(200, []))
+
+    now(connection.answered())
+    assert now(connection.read()) == b"ok"
+    assert connection.is_complete
+    assert not connection.rest()
 
 
 def test_a_header_without_an_end_is_refused_before_it_fills_the_memory(loop: asyncio.AbstractEventLoop) -> None:
@@ -461,6 +495,18 @@ def test_a_slow_reader_makes_the_upstream_wait(loop: asyncio.AbstractEventLoop) 
     assert isinstance(body, bytes)
     assert len(body) == fed
     assert wire.is_reading_now
+    assert connection.deadline < float("inf")
+
+
+def test_a_caller_who_has_not_said_a_word_of_a_body_is_not_the_upstreams_silence(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    connection, _ = opened(loop, POST)
+
+    connection.await_caller()
+
+    assert connection.deadline == float("inf")
+    connection.write(b"a")
     assert connection.deadline < float("inf")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 import pytest
 
 from .conftest import Front
@@ -207,7 +209,19 @@ async def test_what_the_upstream_means_for_the_router_alone_does_not_reach_the_c
 
     answer = await router.ask(GET)
 
-    assert answer.headers == [(b"x-kept", b"2"), (b"content-length", b"0")]
+    assert [name for name, _ in answer.headers] == [b"x-kept", b"content-length", b"date"]
+
+
+async def test_an_answer_without_a_date_gets_one_and_no_other_a_second(front: Front) -> None:
+    """RFC 9110 §6.6.1: whoever passes an answer on says when it came, if nobody else did."""
+    own = b"Sat, 29 Oct 1994 19:43:31 GMT"
+    for said, heard in ((b"", None), (b"Date: " + own + b"\r\n", own)):
+        router, _ = await front(always(b"HTTP/1.1 200 OK\r\n" + said + b"Content-Length: 0\r\n\r\n"))
+
+        (date,) = (await router.ask(GET)).values(b"date")
+
+        assert parsedate_to_datetime(date.decode()).tzinfo is not None
+        assert heard in (None, date)
 
 
 async def test_an_upstream_that_closes_does_not_close_the_callers_connection(front: Front) -> None:

@@ -43,7 +43,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> Backend:
         (b"GET ftp://h/ HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         (b"GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         (b"GET * HTTP/1.1\r\nHost: h\r\n\r\n", 400),
-        (b"GET / HTTP/1.2\r\nHost: h\r\n\r\n", 505),
+        (b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n", 501),
+        (b"CONNECT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 31\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\nabc", 501),
+        (b"CONNECT http://h/a HTTP/1.1\r\nHost: h\r\n\r\n", 501),
         (b"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505),
         (b"GET / HTTP/0.9\r\nHost: h\r\n\r\n", 505),
         (b"GET /\r\n\r\n", 505),
@@ -88,6 +90,12 @@ async def test_what_can_be_read_in_two_ways_never_reaches_an_upstream(
         (b"http://h/x?", b"h", b"/x?"),
         (b"http://h?x", b"h", b"/?x"),
         (b"HTTPS://h", b"h", b"/"),
+        (b"http://h:80/x", b"h", b"/x"),
+        (b"http://h/x", b"h:80", b"/x"),
+        (b"https://h:443/x", b"H", b"/x"),
+        (b"http://h:/x", b"h", b"/x"),
+        (b"http://[::1]:80/x", b"[::1]", b"/x"),
+        (b"/", b"[fe80::1%25eth0]:8000", b"/"),
         (b"/", b"[::1]:8000", b"/"),
         (b"*", b"h", b"*"),
     ],
@@ -153,8 +161,80 @@ async def test_an_old_caller_gets_an_answer_that_ends_with_the_connection(front:
     async with caller(router.port) as me:
         await me.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
 
-        assert await me.ended() == b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nok"
+        said = await me.ended()
+    assert said.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert said.endswith(b"\r\nconnection: close\r\n\r\nok")
     assert legacy.asked[0].line == b"GET / HTTP/1.1"
+
+
+async def test_an_old_caller_who_keeps_the_connection_may_ask_again(front: Front) -> None:
+    router, _ = await front(always(OK))
+    async with caller(router.port) as me:
+        first = await me.ask(b"GET / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n")
+        second = await me.ask(b"GET / HTTP/1.0\r\nHost: h\r\n\r\n")
+
+        assert (first.body, second.body) == (b"ok", b"ok")
+        assert (first.values(b"connection"), second.values(b"connection")) == ([b"keep-alive"], [b"close"])
+        assert await me.ended() == b""
+
+
+@pytest.mark.parametrize("target", [b"/a", b"*"])
+async def test_an_old_caller_who_names_no_host_means_the_address_they_reached(front: Front, target: bytes) -> None:
+    router, legacy = await front(always(OK))
+
+    await router.ask(b"OPTIONS " + target + b" HTTP/1.0\r\n\r\n")
+
+    here = b"127.0.0.1:%d" % router.port
+    assert legacy.asked[0].values(b"host") == [here]
+    assert legacy.asked[0].values(b"x-forwarded-host") == [here]
+
+
+async def test_a_minor_version_that_is_not_known_means_the_one_that_is(front: Front) -> None:
+    router, legacy = await front(always(OK))
+    async with caller(router.port) as me:
+        assert (await me.ask(b"GET /a HTTP/1.2\r\nHost: h\r\n\r\n")).status == 200
+        assert (await me.ask(b"GET /b HTTP/1.9\r\nHost: h\r\n\r\n")).status == 200
+
+    assert [asked.line for asked in legacy.asked] == [b"GET /a HTTP/1.1", b"GET /b HTTP/1.1"]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 22\r\n\r\na\r\nPOST /a RTSP/1.0\r\n\r\n"],
+        [b"POST /a HTTP/1.1\r\nHo", b"st: h\r\nContent-Length: 22\r\n\r\na\r\nPOST /a RTSP/1.0\r\n\r\n"],
+    ],
+    ids=["whole", "in pieces"],
+)
+async def test_another_protocol_in_a_body_is_only_a_body(front: Front, pieces: list[bytes]) -> None:
+    router, legacy = await front(always(OK))
+    async with caller(router.port) as me:
+        for piece in pieces:
+            await me.send(piece)
+            await until(lambda: legacy.asked or router.state.connections)
+
+        assert (await me.answer(b"POST")).status == 200
+    assert legacy.asked[0].body == b"a\r\nPOST /a RTSP/1.0\r\n\r\n"[:22]
+
+
+@pytest.mark.parametrize("size", [b"3 ", b"3\t", b"3 ;a=b"])
+async def test_a_blank_behind_a_chunks_size_is_nothing(front: Front, size: bytes) -> None:
+    router, legacy = await front(always(OK))
+
+    answer = await router.ask(CHUNKED + size + b"\r\nabc\r\n0 \r\n\r\n")
+
+    assert answer.status == 200
+    assert legacy.asked[0].values(b"content-length") == [b"3"]
+    assert legacy.asked[0].body == b"abc"
+
+
+async def test_a_length_with_leading_zeros_is_that_length(front: Front) -> None:
+    router, legacy = await front(always(OK))
+
+    answer = await router.ask(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %b3\r\n\r\nabc" % (b"0" * 30))
+
+    assert answer.status == 200
+    assert legacy.asked[0].values(b"content-length") == [b"3"]
 
 
 async def test_an_old_caller_is_never_told_to_go_on(front: Front) -> None:

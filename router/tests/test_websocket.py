@@ -13,7 +13,7 @@ import pytest
 
 from .. import websocket
 from .serving import Serving, routes_file, serving
-from .wire import OK, SECONDS, Caller, Script, Talk, Upstream, always, caller, until, upstream
+from .wire import OK, SECONDS, Caller, Script, Talk, Upstream, always, caller, once, until, upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -246,6 +246,23 @@ async def test_an_upstream_that_changes_to_something_else_is_a_502(stage: Open) 
         got = await me.ask(OFFER)
 
     assert (got.status, json.loads(got.body)["code"]) == (502, "upstream_malformed")
+
+
+async def test_an_agreement_that_does_not_say_so_in_connection_is_a_502(stage: Open) -> None:
+    """Its caller would have to fail it (RFC 6455 §4.1), and what comes right behind it would be lost."""
+    it = await stage(once(AGREED.replace(b"Connection: Upgrade\r\n", b"") + b"\x81\x02hi"))
+
+    answer = await it.router.ask(OFFER)
+
+    assert answer.status == 502
+
+
+async def test_an_offer_that_says_it_has_no_body_is_one(stage: Open) -> None:
+    it = await stage()
+    async with caller(it.router.port) as me:
+        await me.send(OFFER.replace(b"Upgrade: websocket\r\n", b"Upgrade: websocket\r\nContent-Length: 0\r\n"))
+
+        assert (await me.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
 
 
 async def test_silence_both_ways_ends_it(stage: Open) -> None:

@@ -1,8 +1,9 @@
 """One HTTP/1.1 connection to an upstream: bytes out, bytes in, with a name for every way it can fail.
 
-The parser is httptools (llhttp), the one that uvicorn uses. What it leaves open is decided here: an answer with
-both Content-Length and Transfer-Encoding is refused (RFC 9112 §6.3), an answer that the upstream's closing should
-have ended is complete only if nothing said how long it is, and a connection with a byte too many is not used again.
+The parser is httptools (llhttp), the one that uvicorn uses; it forgives an upstream what can have only one meaning.
+What it leaves open is decided here: an answer with both Content-Length and Transfer-Encoding is refused (RFC 9112
+§6.3), an answer that the upstream's closing should have ended is complete only if nothing said how long it is, and a
+connection with a byte too many is not used again.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = _parser(self)
         self._waiter: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._is_paused = False
@@ -110,6 +111,11 @@ class Connection(asyncio.Protocol):
             self.deadline = self._loop.time() + self._first_byte_seconds
         if self._transport is not None and self.is_open:
             self._transport.write(data)
+
+    def await_caller(self) -> None:
+        """Nothing of the request's body came yet: until then it is not the upstream that is silent."""
+        if not self._has_head:
+            self.deadline = math.inf
 
     async def drain(self) -> None:
         """Wait until the upstream has taken enough of what was written."""
@@ -180,7 +186,7 @@ class Connection(asyncio.Protocol):
         self.deadline = math.inf
         self.idle_since = self._loop.time()
         if self._is_head:
-            self._parser = httptools.HttpResponseParser(self)  # the old one still expects the body that was announced
+            self._parser = _parser(self)  # the old one still expects the body that was announced
         return True
 
     def _news(self) -> asyncio.Future[None]:
@@ -267,6 +273,8 @@ class Connection(asyncio.Protocol):
         if not 100 <= self.status <= 599:
             raise ValueError(f"its status is {self.status}")
         if self.status == 101 and self._is_upgrade:
+            if not self._parser.should_upgrade():
+                raise ValueError("its 101 does not say in Connection that the protocol changes")  # RFC 9110 §7.8
             self.is_upgraded = self._has_head = True
             self._silent_bytes = 0
             return
@@ -310,3 +318,15 @@ class Connection(asyncio.Protocol):
             self._is_surplus = True
             return
         self.fail(AnswerMalformed(why))
+
+
+def _parser(connection: Connection) -> httptools.HttpResponseParser:
+    """Strict, but for what other proxies read too and what reaches the caller in another form anyway."""
+    parser = httptools.HttpResponseParser(connection)
+    parser.set_dangerous_leniencies(
+        lenient_version=True,  # HTTP/1.2 means 1.1 (RFC 9110 §2.5)
+        lenient_optional_cr_before_lf=True,  # of a head's lines (RFC 9112 §2.2)
+        lenient_spaces_after_chunk_size=True,  # "BWS" (RFC 9112 §7.1.1)
+        lenient_keep_alive=True,  # an interim answer with `Connection: close` is followed by the final one
+    )
+    return parser

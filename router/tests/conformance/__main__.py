@@ -15,7 +15,11 @@ from .targets import PEERS, ROUTERS, Target, serving
 
 Found = dict[tuple[str, str], str]
 """The complaint of a target about a case; empty if it passes."""
-BY_DESIGN = {("spooling", "a chunked body goes piece by piece")}
+BY_DESIGN = {
+    ("spooling", "a chunked body goes piece by piece"),
+    ("spooling", "an answer reaches a caller who has not begun their chunks"),
+    ("spooling", "the origin may have the first word"),
+}
 """What a target is there to do differently: a spooling upstream wants to know how long a body is."""
 
 

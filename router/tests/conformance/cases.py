@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import answers, bodies, connections, ends, faithful, heads, limits, smuggling, streaming, websockets
+from . import answers, bodies, connections, ends, faithful, heads, limits, odd, smuggling, streaming, websockets
 from .case import Case
 
 GROUPS: dict[str, list[Case]] = {
@@ -24,4 +24,5 @@ GROUPS: dict[str, list[Case]] = {
     "Stalls": limits.STALLS,
     "Bad answers": answers.ANSWERS,
     "Surplus answers": answers.SURPLUS,
+    "Odd but clear": odd.ODD,
 }
