@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -141,13 +141,15 @@ def table(limit: Limit, runs: int = RUNS) -> str:
     return "\n".join([*rows, *(_row(simulated(rate, limit, runs)) for rate in TRUE_RATES)])
 
 
-def table_of_pairs(limit: Limit, runs: int = 500, pairs: int = 3_000) -> str:
+def table_of_pairs(
+    limit: Limit, runs: int = 500, pairs: int = 3_000, truths: Sequence[tuple[float, float]] = TRUE_PAIRS
+) -> str:
     """In Markdown."""
     rows = [
         "| control alone | candidate worse by | `go` | after | `no-go` | after |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for noise, worse in TRUE_PAIRS:
+    for noise, worse in truths:
         rows.append(f"| {noise:.0%} {_row(simulated_pairs(noise, worse, limit, runs, pairs=pairs))}")
     return "\n".join(rows)
 

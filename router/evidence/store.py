@@ -6,6 +6,7 @@ handed over is written within half a second, so a process that is killed loses n
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -71,7 +72,7 @@ class Store:
         self._file = file_of(evidence.url)
         self._mark: tuple[int, int] | None = None
         self._is_prepared = False
-        self._waiting: queue.Queue[_Waiting] = queue.Queue(QUEUE)
+        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(QUEUE)  # None: write what there is now
         self._bytes = 0
         self._counted: Counter[tuple[int, str, str]] = Counter()
         self._lock = threading.Lock()
@@ -118,6 +119,7 @@ class Store:
 
     def flush(self, seconds: float = CLOSE_SECONDS) -> bool:
         """Wait until everything handed over so far is written or dropped, and counts too. False if time ran out."""
+        self._hurry()
         with self._done:
             wanted = self._taken
             return self._done.wait_for(
@@ -127,9 +129,14 @@ class Store:
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Write what is there, if the database lets us in that time, and take nothing more."""
         self._closing.set()
+        self._hurry()
         self._thread.join(seconds)
         if self._thread.is_alive():
             _log.warning("Evidence was lost: the database did not take it within %g s", seconds)
+
+    def _hurry(self) -> None:
+        with contextlib.suppress(queue.Full):  # it has enough to do
+            self._waiting.put_nowait(None)
 
     # --- the thread
 
@@ -148,9 +155,12 @@ class Store:
         while len(batch) < BATCH:
             seconds = 0.0 if self._closing.is_set() else max(0.0, until - time.monotonic())
             try:
-                batch.append(self._waiting.get(timeout=seconds))
+                each = self._waiting.get(timeout=seconds)
             except queue.Empty:
                 break
+            if each is None:
+                break
+            batch.append(each)
             if len(batch) == 1:
                 until = time.monotonic() + GATHER_SECONDS
         return batch

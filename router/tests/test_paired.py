@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 from collections.abc import Iterable
 from itertools import count
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from ..evidence import verdict
-from ..evidence.characteristics import run_pairs, simulated_pairs, table_of_pairs
+from ..evidence.characteristics import TRUE_PAIRS, run_pairs, simulated_pairs, table_of_pairs
 from ..evidence.gates import Evidence, Gate, Word, gathered, verdict_of
 from ..evidence.observations import Second, Verdict
 from ..evidence.paired import Pairs, bounds, counted, evidence_above, evidence_below, is_below, more_needed
 from ..evidence.verdict import HALVES, Limit
+from .conftest import DEEP_ENV
 from .evidence import comparison, history_of
 
 README = Path(__file__).parents[1] / "evidence" / "README.md"
@@ -126,7 +128,12 @@ def test_the_simulation_decides_as_the_verdict_does_pair_by_pair() -> None:
 
 
 def test_the_readme_shows_what_the_simulation_gives() -> None:
-    assert table_of_pairs(Limit(0.05, alpha_trip=0.01 / 3)) in README.read_text("utf-8")
+    slow = () if DEEP_ENV in os.environ else ((0.1, 0.05), (0.1, 0.1))  # an answer takes long: so do the runs
+    truths = [each for each in TRUE_PAIRS if each not in slow]
+
+    table = table_of_pairs(Limit(0.05, alpha_trip=0.01 / 3), truths=truths)
+
+    assert set(table.splitlines()) <= set(README.read_text("utf-8").splitlines())
 
 
 def evidence_of(outcomes: Iterable[tuple[Verdict, Second]]) -> Evidence:

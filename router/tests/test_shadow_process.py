@@ -12,6 +12,7 @@ import pytest
 from ..shadow import Process, copier
 from .serving import Serving, routes_file, serving
 from .test_cli import port_in, served
+from .test_operations import is_running
 from .wire import OK, Upstream, always, caller, until, upstream
 
 pytestmark = [
@@ -31,7 +32,9 @@ class Awake(Process):
 
 
 ROUTES = """
-upstreams = {{ legacy = {{ url = "{legacy}", keep_seconds = 0.2 }}, service = "{service}" }}
+[upstreams]
+legacy = {{ url = "{legacy}", keep_seconds = 0.2 }}
+service = {{ url = "{service}", connect_seconds = 60 }}
 [evidence]
 url = "sqlite:///{folder}/evidence.db"
 [[routes]]
@@ -126,4 +129,4 @@ async def test_the_shadow_process_ends_with_its_parent_however_that_ends(tmp_pat
 
             process.send_signal(how)
 
-            await until(lambda: not Path(f"/proc/{child}").exists(), seconds=STARVED_SECONDS)
+            await until(lambda: not is_running(child), seconds=STARVED_SECONDS)  # whoever is to bury it may never come

@@ -173,6 +173,22 @@ def test_tables_of_another_version_cost_the_evidence_and_nothing_else(
     assert f"has tables of version 99, this router's are of version {VERSION}" in caplog.text
 
 
+def test_whoever_waits_for_the_store_does_not_wait_for_what_may_still_come(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GATHER_SECONDS", "LOOK_SECONDS"):
+        monkeypatch.setattr(module, name, 3600.0)
+    store = Store(kept(url_of(file)))
+
+    store.add(comparison(1))
+    assert store.flush(SECONDS)
+    assert number_in(url_of(file)) == 1
+    store.add(comparison(2))
+    store.close(SECONDS)
+
+    assert number_in(url_of(file)) == 2
+
+
 def test_closing_does_not_wait_for_a_database_that_is_away(store: Store) -> None:
     Disk(store).is_full = True
     store.add(comparison(1))
