@@ -115,8 +115,8 @@ def is_other_protocol(method: str, target: bytes, headers: Headers, said: bytes 
     return re.search(rb"(?m)^%b(?i:%b)" % (line, first), said) is not None
 
 
-def is_websocket_offer(method: str, headers: Headers) -> bool:
-    """RFC 6455 §4.1: a GET without a body."""
+def is_websocket_offer(method: str, version: str, headers: Headers) -> bool:
+    """RFC 6455 §4.1: a GET without a body, and not of HTTP/1.0 (RFC 9110 §7.8)."""
     names = dict(headers)
     has_body = names.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in names
-    return method == "GET" and names.get(b"upgrade", b"").lower() == b"websocket" and not has_body
+    return method == "GET" and version != "1.0" and names.get(b"upgrade", b"").lower() == b"websocket" and not has_body

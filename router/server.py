@@ -311,12 +311,12 @@ class ServerProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         parser = self._parser
         method = parser.get_method().decode("ascii")
+        version = parser.get_http_version()
         self._is_offer = parser.should_upgrade() and method != "CONNECT"
-        if self._is_offer and not self._line and is_websocket_offer(method, self._headers):
+        if self._is_offer and not self._line and is_websocket_offer(method, version, self._headers):
             self._is_offer, self._is_websocket = False, True
         if self._is_offer:
             return
-        version = parser.get_http_version()
         if self._begun or b"RTSP/" in self._fed or method == "SOURCE":
             self._begun += self._fed
             if is_other_protocol(method, self._target, self._headers, self._begun):

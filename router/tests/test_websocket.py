@@ -309,6 +309,7 @@ async def test_legacy_judges_origins_itself(stage: Open) -> None:
         OFFER.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 2\r\n\r\nab"),
         OFFER.replace(b"\r\n\r\n", b"\r\nContent-Length: 2\r\n\r\nab"),
         OFFER.replace(b"Upgrade: websocket", b"Upgrade: h2c"),
+        OFFER.replace(b"HTTP/1.1", b"HTTP/1.0"),
     ],
 )
 async def test_what_is_no_websocket_is_an_ordinary_request(stage: Open, request_: bytes) -> None:
