@@ -3,6 +3,7 @@
 A template file's last line end is not part of the prompt.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ PRIORITIES = {
     "high": "money was lost, a deadline is near, or someone cannot work at all",
     "urgent": "danger to people, a data leak, or many customers cannot work",
 }
+
+TICKET_TAG = re.compile(r"<(?=\s*/?\s*ticket\b)", re.IGNORECASE)
 
 Messages = list[dict[str, str]]
 
@@ -141,13 +144,21 @@ def _ticket(conversation: Conversation) -> dict[str, Any]:
     turns = opening + later[-MOST_LATER_TURNS:]
     return {
         "organisation": conversation.organisation,
-        "subject": conversation.subject,
-        "customer": conversation.customer,
+        "subject": _inside(conversation.subject),
+        "customer": _inside(conversation.customer),
         "status": conversation.status,
         "opened_at": _utc(conversation.opened_at),
         "left_out": _left_out(len(conversation.turns) - len(turns)),
-        "turns": [{"at": _utc(turn.at), "speaker": _speaker(turn), "body": _shortened(turn.body)} for turn in turns],
+        "turns": [
+            {"at": _utc(turn.at), "speaker": _inside(_speaker(turn)), "body": _inside(_shortened(turn.body))}
+            for turn in turns
+        ],
     }
+
+
+def _inside(text: str) -> str:
+    """What is said in a ticket stays in it: whoever writes `</ticket>` does not go on as the agent."""
+    return TICKET_TAG.sub("‹", text)
 
 
 def _left_out(turns: int) -> str:
