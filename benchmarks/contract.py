@@ -34,7 +34,7 @@ from .results import add_options, at_least_one, write_down
 
 DRAWING, JUDGING = "drawing a case", "holding its answers to the promise and to each other"
 ROUTERS = "the two routers"
-EACH = 15
+EACH, EACH_IN_SMOKE = 15, 8
 """Good and as many bad cases of each operation in a repetition, each repetition with a seed of its own."""
 
 
@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
             for seed in range(chosen.repetitions):
                 began, cases = time.perf_counter(), figures.cases
                 for operation in operations:
-                    _hold(terms, targets, operation, path_values(operation, names), seed, figures)
+                    _hold(terms, targets, operation, path_values(operation, names), chosen.each, seed, figures)
                 figures.per_second.append((figures.cases - cases) / (time.perf_counter() - began))
             after = processes_cpu(stack)
             figures.processes_cpu = {name: after[name] - seconds for name, seconds in before.items()}
@@ -112,6 +112,7 @@ def _chosen(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--repetitions", type=at_least_one, default=3)
     add_options(parser, "contract")
     chosen = parser.parse_args(arguments)
+    chosen.each = EACH_IN_SMOKE if chosen.smoke else EACH
     if chosen.smoke:
         chosen.repetitions = 1
     return chosen
@@ -122,11 +123,12 @@ def _hold(
     targets: Sequence[Timed],
     operation: Operation,
     values: Mapping[str, Sequence[Any]],
+    each: int,
     seed: int,
     figures: Figures,
 ) -> None:
     with figures.spending(DRAWING):
-        requests = list(drawn(terms.promise, [operation], EACH, values, seed))
+        requests = list(drawn(terms.promise, [operation], each, values, seed))
     for request in requests:
         exchange = put(terms.promise, request, targets)
         with figures.spending(JUDGING):

@@ -59,7 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Path(name)
         cores.move_to_the_last([process for family in stack.families.values() for process in family])
         requests = _requests(cores, folder, rungs, chosen)
-        cold = _cold(cores, [*_ours(Servers(stack, cores, folder)), *map(_rung, rungs)], chosen.repetitions)
+        starts = [*_ours(Servers(stack, cores, folder)), *map(_rung, rungs)]
+        cold = _cold(cores, starts, chosen.repetitions, is_warm=chosen.smoke)
     absent = [rung.name for rung in RUNGS if not rung.is_here]
     print("\n".join(table(requests, cold, absent)))
     found = {"versions": _versions(), "requests": requests, "cold": cold, "not_installed": absent}
@@ -90,7 +91,8 @@ def _requests(cores: Cores, folder: Path, rungs: list[Rung], chosen: argparse.Na
             running.append(Running(rung.name, psutil.Process(process.pid), f"http://127.0.0.1:{port}"))
         for _ in range(chosen.repetitions):
             for each in running:
-                _ask(cores, each, chosen.seconds / 4)
+                if not chosen.smoke:
+                    _ask(cores, each, chosen.seconds / 4)
                 before = each.cpu_seconds()
                 said = _ask(cores, each, chosen.seconds)
                 if said["failed"] or not said["requests"]:
@@ -137,12 +139,13 @@ def _rung(rung: Rung) -> Start:
     return Start(rung.name, rung.command, {}, PATH)
 
 
-def _cold(cores: Cores, starts: list[Start], repetitions: int) -> dict[str, Row]:
+def _cold(cores: Cores, starts: list[Start], repetitions: int, *, is_warm: bool) -> dict[str, Row]:
+    """Unless it is warm, the first start reads the files from the disk, and does not count."""
     found: dict[str, Row] = {start.name: {"seconds": [], "cpu_seconds": []} for start in starts}
-    for repetition in range(repetitions + 1):
+    for repetition in range(int(is_warm), repetitions + 1):
         for start in starts:
             seconds, cpu = cold(cores, start)
-            if repetition:  # the first has read the files from the disk
+            if repetition:
                 found[start.name]["seconds"].append(seconds)
                 found[start.name]["cpu_seconds"].append(cpu)
     return found

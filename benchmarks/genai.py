@@ -94,6 +94,11 @@ class Load:
     requests: int
     seconds: float
     idle_seconds: float
+    share: float = 1.0
+    """Of the provider's time: in a smoke test it takes a fraction of it."""
+
+    def pace(self, way: str) -> dict[str, float]:
+        return {name: value * self.share if "seconds" in name else value for name, value in PACES[way].items()}
 
     def of(self, asks: list[Ask]) -> list[Ask]:
         return [asks[number % len(asks)] for number in range(self.requests)]
@@ -101,7 +106,7 @@ class Load:
 
 async def at_the_provider(servers: Servers, who: Asker, direct: list[Ask], way: str, load: Load) -> Seen:
     """The provider's own figures; the reads beside it say what the machine alone does to them."""
-    await _set_pace(servers.stack, way)
+    await _set_pace(servers.stack, load.pace(way))
     with ExitStack() as leaving:
         monolith = servers.start(leaving, sync(2), measured=False)
         servers.cores.measure_from_the_last()
@@ -110,7 +115,7 @@ async def at_the_provider(servers: Servers, who: Asker, direct: list[Ask], way: 
 
 async def at(servers: Servers, who: Asker, case: Case, way: str, load: Load) -> Seen:
     """One burst at a server that was started for it."""
-    await _set_pace(servers.stack, way)
+    await _set_pace(servers.stack, load.pace(way))
     with ExitStack() as leaving:
         measured = servers.start(leaving, case.kind, measured=True)
         is_monolith = case.kind.side == MONOLITH
@@ -135,9 +140,9 @@ async def _identity(servers: Servers, monolith: Running, who: Asker) -> dict[str
     return {"X-Internal-Identity": answer.raise_for_status().json()["token"], "Content-Type": "application/json"}
 
 
-async def _set_pace(stack: Stack, way: str) -> None:
+async def _set_pace(stack: Stack, pace: dict[str, float]) -> None:
     async with httpx.AsyncClient(base_url=stack.provider) as client:
-        (await client.put("/sandbox/settings", json=PACES[way])).raise_for_status()
+        (await client.put("/sandbox/settings", json=pace)).raise_for_status()
         await client.delete("/sandbox/calls")
 
 
@@ -145,9 +150,9 @@ async def run(stack: Stack, folder: Path, chosen: argparse.Namespace) -> dict[st
     cores = Cores()
     cores.move_to_the_last([process for family in stack.families.values() for process in family])
     servers, who = Servers(stack, cores, folder), await asker(stack)
-    load = Load(chosen.requests, chosen.seconds, 0.5 if chosen.smoke else IDLE_SECONDS)
+    load = Load(chosen.requests, chosen.seconds, *((0.5, 0.1) if chosen.smoke else (IDLE_SECONDS, 1.0)))
     asks = {way: who.asks(stack.router, way)[: chosen.requests] for way in chosen.ways}
-    direct = {way: await provider_requests(stack, asks[way], PACES[way]) for way in chosen.ways}
+    direct = {way: await provider_requests(stack, asks[way], load.pace(way)) for way in chosen.ways}
     found: dict[str, list[Seen]] = {}
     for repetition in range(chosen.repetitions):
         for way in chosen.ways:
@@ -177,7 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not any(only in row for only in chosen.only for row in rows):
         parser.error(f"no row is called {' or '.join(chosen.only)}; there are: {'; '.join(rows)}")
     if chosen.smoke:
-        chosen.requests, chosen.seconds, chosen.repetitions = 8, 6.0, 1
+        chosen.requests, chosen.seconds, chosen.repetitions = 8, 60.0, 1
     with running_stack(1.0, 0) as stack, tempfile.TemporaryDirectory() as folder:
         found = uvloop.run(run(stack, Path(folder), chosen))
     judged = told.judged(found, chosen.requests)

@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
             for number, setting in enumerate(SETTINGS)
         }
         for setting, router in running.items():
-            _asked(cores, setting, router, WARM_SECONDS)
+            _asked(cores, setting, router, min(WARM_SECONDS, chosen.seconds))
             cores.move_to_the_last(router.process.children(recursive=True))
         for _ in range(chosen.repetitions):
             for setting, router in running.items():

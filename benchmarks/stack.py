@@ -23,7 +23,7 @@ import psutil
 
 from .processes import ROOT
 
-START_SECONDS = 120
+START_SECONDS = 300
 SETTLE_SECONDS = 1.5
 LOGS = Path("var/benchmarks/logs")
 PACKAGES = ("aiohttp", "fastapi", "httptools", "httpx", "starlette", "uvicorn", "uvloop")
@@ -57,6 +57,7 @@ def running_stack(latency_seconds: float, tokens_per_second: float) -> Iterator[
         pace = ["--latency-seconds", str(latency_seconds), "--tokens-per-second", str(tokens_per_second)]
         where = ["--port-base", "0", "--data", str(data), "--ready-file", str(ready), "--quiet"]
         where += ["--routes", str(routes)]
+        where += ["--filled", os.environ["STACKS_FILLED"]] if "STACKS_FILLED" in os.environ else []
         log = (data / "stack.log").open("w")
         command = [sys.executable, "-m", "sandbox", "up", *where, *pace]
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

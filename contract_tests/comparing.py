@@ -19,7 +19,7 @@ REPORT_SECONDS = 120
 TAPE_IS_LATE = ("the tape has lost an answer", "the recording of an outgoing call is incomplete")
 """Why nothing may be said where the machine is so busy that a call is written later than a copy waits for it."""
 COLUMNS = (
-    "id, exchange_id, route, verdict, reason, control_seconds, candidate_seconds, "
+    "id, exchange_id, route, stage, verdict, reason, control_seconds, candidate_seconds, "
     "control_first_seconds, candidate_first_seconds, differences"
 )
 
@@ -31,6 +31,7 @@ class Compared:
     id: int
     exchange: str
     route: str
+    stage: str
     verdict: str
     reason: str
     control_seconds: float
@@ -64,14 +65,22 @@ def comparison_of(url: str, exchange: str) -> Compared:
 
 
 def wait_for(
-    url: str, number: int, after: int = 0, seconds: float = COMPARED_SECONDS, route: str | None = None
+    url: str,
+    number: int,
+    after: int = 0,
+    seconds: float = COMPARED_SECONDS,
+    *,
+    route: str | None = None,
+    stage: str | None = None,
 ) -> list[Compared]:
-    """So many comparisons, of one route or of all, after the one with the number `after`; fewer if they have not come
-    in time.
+    """So many comparisons, of one route or of all, in one stage or in any, after the one with the number `after`; fewer
+    if they have not come in time.
     """
     deadline = time.monotonic() + seconds
     while True:
-        found = [each for each in comparisons(url, after) if route in (None, each.route)]
+        found = [
+            each for each in comparisons(url, after) if route in (None, each.route) and stage in (None, each.stage)
+        ]
         if len(found) >= number or time.monotonic() > deadline:
             return found
         time.sleep(LOOK_AGAIN_SECONDS)
@@ -82,8 +91,13 @@ def is_too_late(compared: Compared) -> bool:
     return compared.verdict == "inconclusive" and compared.reason in TAPE_IS_LATE
 
 
-def differing(found: Iterable[Compared]) -> list[Compared]:
-    return [each for each in found if each.verdict != "match" and not is_too_late(each)]
+def differing(found: Iterable[Compared]) -> list[tuple[str, str, str, list[tuple[str, str]]]]:
+    """Of those that are no match and not too late: what is to be told of them."""
+    return [
+        (each.route, each.verdict, each.reason, each.differences)
+        for each in found
+        if each.verdict != "match" and not is_too_late(each)
+    ]
 
 
 def report(stack: Stack) -> dict[str, Any]:

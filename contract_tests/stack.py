@@ -22,11 +22,12 @@ from typing import Any, NamedTuple
 import psutil
 
 from contract_tests import database
-from contract_tests.loopback import asking, free_port
+from contract_tests.loopback import PATIENCE_SECONDS, asking, free_port
 
+ROOT = Path(__file__).parents[1]
 START_SECONDS = 300
-WAIT_SECONDS = 60
-"""For what takes a second at the most, on a machine that has nothing else to do."""
+FILLED = "STACKS_FILLED"
+"""In the environment: a folder for a filled database, so that not every stack of a run fills its own."""
 LOOK_AGAIN_SECONDS = 0.02
 
 
@@ -92,7 +93,7 @@ class Stack:
             yield Another(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}", process.pid)
         finally:
             process.terminate()
-            process.wait(timeout=WAIT_SECONDS)
+            process.wait(timeout=PATIENCE_SECONDS)
             log.close()
 
     def pace(self, latency_seconds: float, tokens_per_second: float) -> None:
@@ -149,7 +150,7 @@ class Stack:
         query = "SELECT count(*) FROM assistant_job WHERE status IN ('queued', 'running')"
         self._wait(lambda: self.rows(query) == [(0,)], "the end of its jobs")
 
-    def _wait(self, happened: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
+    def _wait(self, happened: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
         deadline = time.monotonic() + seconds
         while not happened():
             if time.monotonic() > deadline:
@@ -179,21 +180,24 @@ def _accepts(port: int) -> bool:
 
 @contextmanager
 def running_stack(
-    data: Path, *, postgres: bool = False, routes: Path | None = None, faulty: bool = False
+    data: Path, *, postgres: bool = False, faulty: bool = False, identity_seconds: float = PATIENCE_SECONDS
 ) -> Iterator[Stack]:
     """Start the whole stack on free ports with its own data, and stop it; `faulty` with the faulty candidate."""
-    ready = data / "ready.json"
+    ready, routes = data / "ready.json", data / "routes.toml"
+    text = (ROOT / "routes.toml").read_text("utf-8")
+    routes.write_text(text.replace("[identity]", f"[identity]\ntimeout_seconds = {identity_seconds}", 1), "utf-8")
     command = [sys.executable, "-m", "sandbox", "up", "--port-base", "0", "--data", str(data), "--quiet"]
+    command += ["--routes", str(routes), "--ready-file", str(ready)]
     command += ["--postgres"] if postgres else []
-    command += ["--routes", str(routes)] if routes else []
     command += ["--fault", "none"] if faulty else []
+    command += ["--filled", os.environ[FILLED]] if FILLED in os.environ else []
     log = (data / "stack.log").open("w")
-    process = subprocess.Popen([*command, "--ready-file", str(ready)], stdout=log, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:
         yield _ready(process, ready, data / "stack.log")
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=WAIT_SECONDS)
+        process.wait(timeout=PATIENCE_SECONDS)
         log.close()
 
 
@@ -203,12 +207,12 @@ def on_postgresql() -> bool:
 
 
 @contextmanager
-def stack_on_postgresql() -> Iterator[Stack]:
+def stack_on_postgresql(identity_seconds: float = PATIENCE_SECONDS) -> Iterator[Stack]:
     """In a folder that everybody may enter: for root, who may not run PostgreSQL, it runs as somebody else."""
     with TemporaryDirectory(prefix="stack") as folder:
         data = Path(folder)
         data.chmod(0o755)
-        with running_stack(data, postgres=True) as stack:
+        with running_stack(data, postgres=True, identity_seconds=identity_seconds) as stack:
             yield stack
 
 

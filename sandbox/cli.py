@@ -14,6 +14,9 @@ Data = Annotated[Path, typer.Option(file_okay=False, help="Folder for everything
 DatabaseUrl = Annotated[str | None, typer.Option(help="A database that runs already.")]
 Postgres = Annotated[bool, typer.Option("--postgres", help="Start a PostgreSQL of its own in the data folder.")]
 Routes = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Live routes.toml; default: a copy.")]
+Filled = Annotated[
+    Path | None, typer.Option(file_okay=False, help="Folder that keeps a filled database: begin with a copy of it.")
+]
 ReadyFile = Annotated[Path | None, typer.Option(dir_okay=False, help="JSON file to write once everything is ready.")]
 Latency = Annotated[float, typer.Option(min=0, help="The simulated provider's time to the first token.")]
 Rate = Annotated[float, typer.Option(min=0, help="The simulated provider's tokens per second; 0: all at once.")]
@@ -70,6 +73,7 @@ def up(
     latency_seconds: Latency = 0.5,
     tokens_per_second: Rate = 60.0,
     fault: Fault = None,
+    filled: Filled = None,
     no_router: Annotated[bool, typer.Option("--no-router", help="Leave the door to a router that you start.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No log lines of the processes.")] = False,
 ) -> None:
@@ -80,7 +84,16 @@ def up(
     settings = Settings(latency_seconds, tokens_per_second)
     fault = fault and _known(fault)  # before anything is started
     options = Options(
-        port_base, data, database_url, postgres, routes, ready_file, settings, fault=fault, router=not no_router
+        port_base,
+        data,
+        database_url,
+        postgres,
+        routes,
+        ready_file,
+        settings,
+        fault=fault,
+        router=not no_router,
+        filled=filled,
     )
     console = Console()
     raise typer.Exit(stage.run(stage.up(options, console, quiet=quiet), console))

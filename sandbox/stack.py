@@ -14,6 +14,7 @@ from typing import Any
 
 from . import routes_file
 from .database import postgres_plans, stamp_of
+from .filled import copy_filled
 from .keys import make_keys
 from .plans import EVIDENCE, TRACES, Layout, database_plans, egress_plan, jobs_plan, provider_plan, server_plans
 from .ports import check_free, ports_from
@@ -41,6 +42,12 @@ class Options:
     keeps_evidence: bool = True  # False: what earlier runs compared is forgotten, as a demo begins at the beginning
     fault: str | None = None  # of the faulty candidate; "none" starts it without one; None: there is no such candidate
     router: bool = True  # False: whoever wants one in front starts it
+    filled: Path | None = None  # a folder that keeps a filled database, to begin with a copy
+
+    @property
+    def kind(self) -> str:
+        """Of the database."""
+        return "given" if self.database_url else "postgres" if self.postgres else "sqlite"
 
 
 class DataInUse(Exception):
@@ -122,6 +129,9 @@ async def running_stack(options: Options, say: Say) -> AsyncIterator[Stack]:
         if not options.keeps_evidence:
             for file in data.glob(f"{EVIDENCE}*"):
                 file.unlink()
+        if options.filled is not None and not _stamp_file(options, data).exists():
+            await copy_filled(_made(options.filled), options.kind, data, lambda draft: _fill(options, draft, say))
+            _stamp_file(options, data).write_text(_stamp(options), "utf-8")
         layout, before = _layout(options, data)
         stack = Stack(layout, say)
         leaving.callback(shutil.rmtree, data / PIDS, ignore_errors=True)  # or a later signal would reach a stranger
@@ -134,29 +144,55 @@ async def running_stack(options: Options, say: Say) -> AsyncIterator[Stack]:
 
 
 async def _start_all(stack: Stack, options: Options, before: list[tuple[list[Plan], Plan]]) -> None:
-    for preparing, server in before:
-        for plan in preparing:
-            await stack.run(plan)
-        await stack.start(server)
+    await _start_database(stack, before)
     layout = stack.layout
     provider = [] if layout.real_provider else [provider_plan(layout)]
     provider += [egress_plan(layout)] if layout.has_egress else []
-    kind = "given" if options.database_url else "postgres" if options.postgres else "sqlite"
-    stamp_file = layout.data / f"{kind}.stamp"
-    stamp = stamp_of(ROOT, options.database_url or kind, os.environ.get("LLM_BASE_URL", "sandbox"))
+    stamp_file, stamp = _stamp_file(options, layout.data), _stamp(options)
     known = stamp_file.read_text("utf-8") if stamp_file.exists() else None
     if known == stamp and _still_there(layout.database_url):
         await stack.start(*provider, *_servers(layout, options))
         await stack.start(jobs_plan(layout))
         return
     await stack.start(*provider)
-    stack.say("stack", "Filling the database (once) …")
     stamp_file.unlink(missing_ok=True)
-    for plan in database_plans(layout, fresh=known is not None and options.database_url is None):
-        await stack.run(plan)
+    await _fill_database(stack, fresh=known is not None and options.database_url is None)
     stamp_file.write_text(stamp, "utf-8")
     await stack.start(*_servers(layout, options))
     await stack.start(jobs_plan(layout))
+
+
+async def _start_database(stack: Stack, before: list[tuple[list[Plan], Plan]]) -> None:
+    for preparing, server in before:
+        for plan in preparing:
+            await stack.run(plan)
+        await stack.start(server)
+
+
+async def _fill_database(stack: Stack, *, fresh: bool) -> None:
+    stack.say("stack", "Filling the database (once) …")
+    for plan in database_plans(stack.layout, fresh=fresh):
+        await stack.run(plan)
+
+
+async def _fill(options: Options, data: Path, say: Say) -> None:
+    """A database in a folder of its own, with nobody left who uses it."""
+    layout, before = _layout(Options(port_base=0, data=data, postgres=options.postgres), data)
+    stack = Stack(layout, say)
+    try:
+        await _start_database(stack, before)
+        await stack.start(*([] if layout.real_provider else [provider_plan(layout)]))
+        await _fill_database(stack, fresh=False)
+    finally:
+        await stack.stop()
+
+
+def _stamp_file(options: Options, data: Path) -> Path:
+    return data / f"{options.kind}.stamp"
+
+
+def _stamp(options: Options) -> str:
+    return stamp_of(ROOT, options.database_url or options.kind, os.environ.get("LLM_BASE_URL", "sandbox"))
 
 
 def _servers(layout: Layout, options: Options) -> list[Plan]:

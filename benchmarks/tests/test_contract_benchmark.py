@@ -10,6 +10,7 @@ import pytest
 from ..contract import DRAWING, JUDGING, ROUTERS, Figures, Spent, main, table
 
 
+@pytest.mark.timeout(600)  # on a machine that does much else
 def test_cases_are_held_on_every_side_and_the_time_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "figures.json"
 

@@ -13,7 +13,7 @@ from ..framework import table
 from ..ladder import RUNGS
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 280  # on a machine that does much else
+SECONDS = 600  # on a machine that does much else
 
 
 @pytest.mark.timeout(SECONDS + 20)
@@ -31,7 +31,7 @@ def test_every_rung_that_is_here_is_measured_and_started_cold(tmp_path: Path) ->
     here = {rung.name for rung in RUNGS if rung.is_here}
     assert set(told["requests"]) == here
     assert set(told["cold"]) == here | {"the monolith, gunicorn", "the extracted service", "the router"}
-    assert all(row["cpu_us"][0] > 0 for row in told["requests"].values())
+    assert all(row["per_second"][0] > 0 and len(row["cpu_us"]) == 1 for row in told["requests"].values())
     assert set(told["not_installed"]) == {rung.name for rung in RUNGS} - here
 
 

@@ -12,6 +12,7 @@ import pytest
 from ..settings import SETTINGS, SHIPPED, Figures, main, table
 
 
+@pytest.mark.timeout(600)  # on a machine that does much else
 @pytest.mark.skipif(sys.platform != "linux", reason="CPU time is read from /proc")
 def test_every_setting_answers_and_its_cpu_is_written_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "figures.json"

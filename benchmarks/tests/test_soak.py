@@ -13,16 +13,18 @@ from ..soak import Sample, grown, medians
 from ..soak_callers import KINDS, Soak
 
 ROOT = Path(__file__).parents[2]
+SECONDS = 600  # on a machine that does much else
 EARLY = {"pss_kib": 50_000.0, "tasks": 70.0, "descriptors": 140.0}
 
 
+@pytest.mark.timeout(SECONDS + 20)
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_a_few_seconds_of_every_kind_of_caller_leave_nothing_behind(tmp_path: Path) -> None:
     file = tmp_path / "soak.json"
 
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.soak", "--smoke", "--json", str(file)],
-        cwd=ROOT, capture_output=True, text=True, timeout=110, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
 
     assert result.returncode == 0, result.stdout + result.stderr

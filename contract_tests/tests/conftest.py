@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from contract_tests.contractkit.holding import Terms
 from contract_tests.sides import Sides, sides_of
-from contract_tests.stack import Stack, on_postgresql, running_stack, stack_on_postgresql
+from contract_tests.stack import FILLED, Stack, on_postgresql, running_stack, stack_on_postgresql
 from contract_tests.terms import helpdesk
 
 DRAWN, DRAWN_DEEP = 15, 100
@@ -22,6 +25,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--target", action="append", default=[], metavar="NAME=URL", help="a side that runs already")
     parser.addoption("--deep", action="store_true", help="draw thousands of requests, other ones each time")
     parser.addoption("--seed", type=int, default=None, help="draw those of an earlier --deep again")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One filled database for the stacks of a run, whichever process starts them; everybody may enter its folder."""
+    if FILLED in os.environ:  # of the process that started this one
+        return
+    folder = tempfile.mkdtemp(prefix="filled")
+    Path(folder).chmod(0o755)
+    os.environ[FILLED] = folder
+    config.add_cleanup(lambda: _forget(folder))
+
+
+def _forget(folder: str) -> None:
+    del os.environ[FILLED]
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

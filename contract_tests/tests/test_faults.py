@@ -81,6 +81,8 @@ SETTINGS = {
     "DATABASE_CONNECTIONS": "1",  # one that is not given back stops everything
     "DATABASE_BUSY_SECONDS": "5",
 }
+IDENTITY_SECONDS = 3
+"""For the exchange, which is lost as well."""
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +96,7 @@ def stack(provider: OwnProvider) -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as environment:
         for name, value in (SETTINGS | {"LLM_BASE_URL": f"{provider.url}/v1"}).items():
             environment.setenv(name, value)
-        with stack_on_postgresql() as stack:
+        with stack_on_postgresql(IDENTITY_SECONDS) as stack:
             stack.move("extracted")
             yield stack
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -26,11 +28,11 @@ UP = (sys.executable, "-m", "sandbox", "up", "--latency-seconds", "0", "--tokens
 class Started:
     """A stack in a process of its own, with what it wrote when it was ready."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *options: str) -> None:
         self.ready_file = data / "ready.json"
         self.output = data / "output.txt"
         self.ready_file.unlink(missing_ok=True)  # a killed stack leaves it
-        command = [*UP, "--port-base", "0", "--data", str(data), "--ready-file", str(self.ready_file)]
+        command = [*UP, "--port-base", "0", "--data", str(data), "--ready-file", str(self.ready_file), *options]
         with self.output.open("w") as output:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
         deadline = time.monotonic() + START_SECONDS
@@ -65,6 +67,14 @@ def _runs(pid: int) -> bool:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all: only the first start fills the database."""
     return tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture
+def filled(data: Path) -> Path:
+    """The same folder, after a start."""
+    if not (data / "sqlite.stamp").exists():
+        Started(data).end(signal.SIGTERM)
+    return data
 
 
 @pytest.fixture
@@ -110,12 +120,12 @@ def test_sigterm_stops_everything(start: Callable[[], Started], data: Path) -> N
 
 
 def test_a_second_start_fills_nothing_and_the_death_of_a_process_stops_the_stack(
-    start: Callable[[], Started], data: Path
+    start: Callable[[], Started], filled: Path
 ) -> None:
     stack = start()
     assert "Filling the database" not in stack.output.read_text()
 
-    os.kill(int((data / "pids" / "extracted").read_text()), signal.SIGKILL)
+    os.kill(int((filled / "pids" / "extracted").read_text()), signal.SIGKILL)
 
     assert stack.process.wait(STOP_SECONDS) == 1
     assert "extracted was ended by signal 9." in stack.output.read_text()
@@ -146,6 +156,27 @@ def test_a_second_stack_on_the_same_folder_is_refused(start: Callable[[], Starte
     assert second.returncode == 1
     assert "Another stack runs on" in second.stdout
     assert "--data DIR" in second.stdout
+
+
+def test_a_stack_that_is_given_a_filled_database_fills_none(filled: Path, tmp_path: Path) -> None:
+    """Made by another one, whose keys and ports are no part of it."""
+    kept, own = tmp_path / "kept", tmp_path / "own"
+    own.mkdir()
+    (kept / "sqlite").mkdir(parents=True)
+    shutil.copy(filled / "helpdesk.sqlite3", kept / "sqlite")
+
+    stack = Started(own, "--filled", str(kept))
+    with httpx.Client(base_url=stack.ready["router"], timeout=START_SECONDS) as client:
+        client.get("/login/").raise_for_status()
+        form = {"username": "jonas", "password": "helpdesk", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        entered = client.post("/login/", data=form)
+        tickets = client.get("/api/tickets")
+    said = stack.output.read_text()
+    stack.end(signal.SIGTERM)
+
+    assert "Filling the database" not in said
+    assert (entered.status_code, tickets.status_code) == (302, 200)
+    assert tickets.json()["count"] > 0
 
 
 def test_a_port_in_use_is_one_sentence_with_the_cure(tmp_path: Path) -> None:
