@@ -12,7 +12,7 @@ from ..config import Evidence
 from ..evidence.gates import SEEN, Gate, History, Seen
 from ..evidence.observations import Comparison, Difference, Kind, Verdict
 
-SECONDS = 20.0
+SECONDS = 60.0
 """So long a test waits for the database before it fails."""
 
 OTHER_MODEL = Difference("effect 1 body /model", Kind.VALUE, "a1", "b2")
