@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import subprocess
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TAKE_OVER_SECONDS = 8.0  # pages say `sleep 1` after an edit; a busy machine gets longer
+OF_A_TERMINAL = ("COLUMNS", "LINES", "FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "TTY_COMPATIBLE")
+"""What a reader's or a pipeline's environment may say of its terminal: the pages know of none, so nobody hears it."""
+LEAST_LOOKS = 3  # at what may be late, however long each takes
 _NUMBER = re.compile(r"\d[\d,.]*")
 
 Say = Callable[[str], None]
@@ -47,7 +51,7 @@ class Shell:
     """What stands for the page's fixed names."""
     say: Say
     patience_seconds: float
-    """How long what follows a `sleep` may be late."""
+    """How long after a `sleep` what is shown next may be late."""
     late_until: float = 0.0
 
     def difference(self, step: Step) -> str | None:
@@ -55,15 +59,23 @@ class Shell:
         command, expected = replaced(step.command, self.real), replaced(step.output, self.real)
         self.say(f"$ {command}")
         printed = _run(self.bash, command)
-        # Only what follows a `sleep` may be late, so only that is asked again.
-        while not shows(expected, printed, varies=step.varies) and time.monotonic() < self.late_until:
+        # Only what is shown next after a `sleep` may be late, so only that is asked again.
+        looks = 1
+        while not shows(expected, printed, varies=step.varies) and self._may_be_late(looks):
             time.sleep(0.2)
             printed = _run(self.bash, command)
+            looks += 1
         self.say(printed.rstrip("\n"))
-        self.late_until = time.monotonic() + self.patience_seconds if command.startswith("sleep ") else 0.0
+        if command.startswith("sleep "):
+            self.late_until = time.monotonic() + self.patience_seconds if self.patience_seconds else 0.0
+        elif expected:
+            self.late_until = 0.0
         if shows(expected, printed, varies=step.varies):
             return None
         return f"$ {step.command}\nthe page shows:\n{expected}\nit printed:\n{printed}"
+
+    def _may_be_late(self, looks: int) -> bool:
+        return bool(self.late_until) and (looks < LEAST_LOOKS or time.monotonic() < self.late_until)
 
 
 def shows(expected: str, printed: str, *, varies: bool = False) -> bool:
@@ -94,6 +106,7 @@ def shell(folder: Path, real: Mapping[str, str], say: Say, patience_seconds: flo
     process = subprocess.Popen(
         ["bash", "--norc"],
         cwd=folder,
+        env={name: value for name, value in os.environ.items() if name not in OF_A_TERMINAL},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

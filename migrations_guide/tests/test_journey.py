@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import subprocess
 import sys
@@ -159,11 +160,34 @@ def test_an_edit_that_was_changed_by_hand_is_left_to_the_hand(
         journey.undo()
 
 
-def test_what_follows_a_sleep_may_be_late(tmp_path: Path, real: dict[str, str], said: list[str]) -> None:
-    late = "$ sleep 0\n$ test -e asked && echo new || { touch asked; echo old; }\nnew\n"
+def test_a_page_prints_the_same_in_any_terminal(
+    tmp_path: Path, real: dict[str, str], said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    asked = "$ echo ${COLUMNS-80} ${FORCE_COLOR-plain}\n80 plain\n"
+    journey = _journey(tmp_path, real, said, PAGE.replace("$ who=", f"{asked}$ who="))
+
+    assert journey.next().title == "A page"
+
+
+@pytest.mark.parametrize("silent", ["", "$ echo silent > notes\n"])
+def test_what_is_shown_after_a_sleep_may_be_late(
+    silent: str, tmp_path: Path, real: dict[str, str], said: list[str]
+) -> None:
+    late = f"$ sleep 0\n{silent}$ test -e asked && echo new || {{ touch asked; echo old; }}\nnew\n"
     journey = _journey(tmp_path, real, said, PAGE.replace("$ who=", f"{late}$ who="))
 
     assert journey.next().title == "A page"
+
+
+def test_what_may_be_late_is_looked_at_three_times_however_long_a_look_takes(
+    tmp_path: Path, real: dict[str, str], said: list[str]
+) -> None:
+    third = "$ sleep 0\n$ echo look >> looks; grep -c look looks\n3\n"
+    journey = _journey(tmp_path, real, said, PAGE.replace("$ who=", f"{third}$ who="))
+
+    assert dataclasses.replace(journey, patience_seconds=1e-9).next().title == "A page"
 
 
 def test_every_misuse_gets_a_sentence(tmp_path: Path, real: dict[str, str], said: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +13,7 @@ from migrations_guide.pages import Page, all_pages
 from migrations_guide.shell import replaced, steps
 
 PAGES = all_pages()
-pytestmark = pytest.mark.timeout(300)  # a page is done twice, on a machine that may be busy
+pytestmark = pytest.mark.timeout(900)  # a page is done twice, on a machine that may be busy
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -57,17 +58,25 @@ def test_the_whole_way_back_ends_at_the_beginning(journey: Journey) -> None:
     assert (journey.folder / "routes.toml").read_text("utf-8") == replaced(beginning, journey.real)
 
 
+@pytest.fixture(scope="module")
+def front(journey: Journey) -> Iterator[Page]:
+    """The router is in front, and nothing else is done."""
+    page = next(page for page in PAGES if page.name.startswith("02"))
+    only = dataclasses.replace(journey, pages=[page])
+    only.next()
+    yield page
+    only.undo()
+
+
 @pytest.mark.parametrize("number", ["04", "05"])
-def test_a_page_that_lost_its_edit_does_not_pass(number: str, journey: Journey) -> None:
-    front, page = (next(page for page in PAGES if page.name.startswith(start)) for start in ("02", number))
+def test_a_page_that_lost_its_edit_does_not_pass(number: str, journey: Journey, front: Page) -> None:
+    page = next(page for page in PAGES if page.name.startswith(number))
     spoiled = dataclasses.replace(page, do=tuple(block for block in page.do if block.language != "diff"))
     short = dataclasses.replace(journey, pages=[front, spoiled])
 
     short.next()
-    short.next()
     found = short.check(spoiled)
-    while short.state.done:
-        short.undo()
+    short.undo()
 
     assert spoiled != page
     assert found
