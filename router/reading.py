@@ -196,7 +196,8 @@ class _Reading:
                 f"{place}, shadow.effects",
                 'say what a copy causes: "none" if the route only reads, "tape" if its calls to the provider are '
                 'answered from the tape and its writes rolled back, "live" if copies may make real calls; '
-                "undeclared, only GET and HEAD are copied, and the route has other methods",
+                "undeclared, only GET and HEAD are copied, and the route has other methods: or is it for "
+                'methods = ["GET"] alone?',
             )
 
     def check_way_back(self, route: Route, place: str) -> None:

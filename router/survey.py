@@ -22,9 +22,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from .errors import SpansError
 from .spans import Span
+
+NO_ROUTE = "(no route)"
+"""Of a request whose span has only its method for a name: nothing in the monolith answered it."""
 
 
 class Interval(NamedTuple):
@@ -166,7 +170,7 @@ def _route(server: Span, below: Iterable[Span]) -> tuple[str, str]:
     route = next((found for span in (server, *below) if (found := span.attributes.get("http.route"))), None)
     method = server.attributes.get("http.request.method") or server.attributes.get("http.method")
     first, _, rest = server.name.partition(" ")
-    path = str(route or rest or server.name)
+    path = str(route or ((rest or server.name) if rest != method != server.name else NO_ROUTE))
     return str(method or (first if rest else "")), path if path.startswith("/") or not route else f"/{path}"
 
 
@@ -202,7 +206,18 @@ def _peer(span: Span, below: Sequence[Span]) -> str:
         if host:
             port = each.attributes.get("server.port") or each.attributes.get("net.peer.port")
             return f"{host}:{port}" if port else str(host)
+        # As long as nobody asks for the stable conventions, Python's instrumentation tells the address alone.
+        if host := _host(str(each.attributes.get("url.full") or each.attributes.get("http.url") or "")):
+            return host
     return str(span.attributes.get("gen_ai.provider.name") or span.name)
+
+
+def _host(url: str) -> str:
+    """Without user and password."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
 
 
 def _inside(span: Span, whole: Interval) -> Interval:

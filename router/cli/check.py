@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -18,18 +19,23 @@ from ..reading import load
 
 File = Annotated[Path, typer.Argument(help="the routes.toml to read")]
 
+PIPE_COLUMNS = 1_000
+"""Where nobody looks at a screen, no path is cut or wrapped."""
+
 
 def check(file: File = Path("routes.toml")) -> None:
     """Check routes.toml: every problem at once, or the routes it describes. Exit status 2 if it cannot be used."""
     config = load(file)
     if problems := (*expired(config.routes, datetime.now(UTC).date()), *no_evidence(config)):
         raise ConfigError(str(file), problems)
-    table = Table("route", "methods", "path", "stage", "who answers", "copies", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("route", "methods", "path", "stage", "who answers", "copies"):
+        table.add_column(title, overflow="fold")
     for route in config.routes:
         methods = " ".join(route.methods) or "all"
         table.add_row(route.name, methods, route.path, route.stage, who_answers(route), who_is_copied(route))
     table.add_row("(everything else)", "all", "", "", LEGACY, "")
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     console.print(table)
     console.print(f"{file} is right.")
 

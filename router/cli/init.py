@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -164,4 +165,6 @@ def _next(file: Path, routes: list[Beginning]) -> str:
     ]
     width = max(len(command) for command, _ in steps)
     lines = [f"  {number}. {command:{width}}   {what}" for number, (command, what) in enumerate(steps, 1)]
+    if find_spec("sqlalchemy") is None:
+        lines.append("Before the first copies: pip install sqlalchemy, with which evidence is kept.")
     return "\n".join([f"Wrote {file}. Next:", *lines])

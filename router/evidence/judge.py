@@ -112,7 +112,7 @@ def _why_inconclusive(
     if {"answer", "status"} & places:
         return ""
     if exchange.writes_are_rolled_back and not header(candidate, SHADOW_WRITES):
-        return "the copy's answer does not say X-Shadow-Writes: it may have written"
+        return 'the copy\'s answer does not say X-Shadow-Writes, "none" or what it took back: it may have written'
     if control.is_cut_off or candidate.is_cut_off:
         return "" if differences else "longer than what is recorded"
     if not (is_readable(control) and is_readable(candidate)) and "body" in places:

@@ -93,6 +93,25 @@ def test_check_asks_no_database_and_a_folder_need_not_be_there(tmp_path: Path, u
     assert run("check", str(file)).exit_code == 0
 
 
+def test_a_file_without_copies_needs_nothing_for_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, f"{__package__.rpartition('.')[0]}.evidence.database", None)
+    text = 'upstreams = { legacy = "http://127.0.0.1:1" }\n'
+
+    assert run("check", str(routes_file(tmp_path, text))).exit_code == 0
+    told = run("check", str(routes_file(tmp_path, f"{text}[evidence]\n"))).exception
+    assert "pip install sqlalchemy" in str(told)
+
+
+def test_in_a_pipe_check_cuts_no_path_off(tmp_path: Path) -> None:
+    path = f"/api/{'long/' * 12}{{id}}"
+    route = f'[[routes]]\nname = "far"\npath = "{path}"\nto = "service"\nstage = "split"\n'
+    text = f'upstreams = {{ legacy = "http://127.0.0.1:1", service = "http://127.0.0.1:2" }}\n{route}'
+
+    told = run("check", str(routes_file(tmp_path, f'{text}split = {{ percent = 1, by = "cookie:sessionid" }}\n')))
+
+    assert path in told.output
+
+
 def test_check_names_a_driver_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sqlalchemy")
     monkeypatch.setitem(sys.modules, "psycopg", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,15 @@ def test_the_file_it_writes_can_be_used_and_moves_nothing(tmp_path: Path) -> Non
     }
     assert config.routes == ()
     assert "survey" in said.output
+
+
+def test_who_has_not_what_keeps_evidence_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_it = init(tmp_path / "one.toml", *BOTH)
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    without = init(tmp_path / "two.toml", *BOTH)
+
+    assert "pip install sqlalchemy" not in with_it.output
+    assert "Before the first copies: pip install sqlalchemy" in without.output
 
 
 def test_the_example_in_it_is_right_once_its_marks_are_taken_away(tmp_path: Path) -> None:

@@ -80,7 +80,10 @@ def test_a_candidate_that_may_have_written_says_nothing() -> None:
     assert judge(answer({}), honoured, WRITES).verdict is Verdict.MATCH
     comparison = judge(answer({}), silent, WRITES)
     assert comparison.verdict is Verdict.INCONCLUSIVE
-    assert comparison.reason == "the copy's answer does not say X-Shadow-Writes: it may have written"
+    assert (
+        comparison.reason
+        == 'the copy\'s answer does not say X-Shadow-Writes, "none" or what it took back: it may have written'
+    )
 
 
 def test_a_candidate_that_does_not_even_know_the_route_is_wrong_marked_or_not() -> None:

@@ -117,6 +117,31 @@ def test_the_route_is_djangos_even_where_only_the_inner_span_knows_it() -> None:
     assert (found.method, found.route) == ("POST", "/api/tickets/<int:pk>")
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"http.url": "http://user:secret@llm.example:8443/v1/chat?key=x"},
+        {"url.full": "https://llm.example:8443/v1"},
+        {"server.address": "llm.example", "server.port": 8443},
+        {"net.peer.name": "llm.example", "net.peer.port": 8443},
+    ],
+)
+def test_whom_a_call_waits_for_is_told_in_the_words_of_any_convention(attributes: dict[str, Any]) -> None:
+    """What `opentelemetry-instrumentation-requests` writes by default has an address and nothing else."""
+    server = span("SERVER", "POST api/ask", 0, 1)
+
+    [ask] = survey([server, span("CLIENT", "POST", 0.1, 0.8, server, **attributes)]).routes
+
+    assert list(ask.on_whom) == ["llm.example:8443"]
+
+
+@pytest.mark.parametrize("name", ["GET", "HTTP GET"])
+def test_a_request_that_no_route_answered_is_not_named_by_its_method_twice(name: str) -> None:
+    [nobody] = survey([span("SERVER", name, 0, 1, http__method="GET")]).routes
+
+    assert (nobody.method, nobody.route) == ("GET", "(no route)")
+
+
 def test_a_request_to_another_service_is_waited_for_and_what_happens_there_is_not_looked_at() -> None:
     server = span("SERVER", "GET /a", 0, 4, http__route="/a")
     call = span("CLIENT", "GET", 0, 3, server, server__address="other")
