@@ -17,7 +17,7 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1e293b }
 h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem; border-top: 1px solid #cbd5e1; padding-top: 1rem }
 table { border-collapse: collapse; margin: .5rem 0 } td, th { text-align: left; padding: .2rem .8rem .2rem 0 }
-td.number { text-align: right } td { overflow-wrap: anywhere }
+td.number { text-align: right } code.values { overflow-wrap: anywhere; color: #64748b }
 code { font-size: .9em } .quiet { color: #64748b }
 .go { color: #15803d } .no-go { color: #b91c1c } .keep { color: #b45309 } strong { font-weight: 600 }
 """
@@ -114,7 +114,7 @@ def _values(cluster: Cluster) -> str:
     control, candidate = in_clear(cluster.control), in_clear(cluster.candidate)
     if not (control or candidate):
         return ""
-    return f"<br><code>{escape(control or 'nothing')} → {escape(candidate or 'nothing')}</code>"
+    return f"<br><code class='values'>{escape(control or 'nothing')} → {escape(candidate or 'nothing')}</code>"
 
 
 def _interval(rate: Rate | Pairs, limit: Limit) -> str:

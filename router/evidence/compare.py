@@ -29,6 +29,9 @@ from .timing import is_buffered
 _LISTS = ("allow", "cache-control", "vary", "content-language")
 """Headers whose items have no order, and no capitals."""
 
+_ALWAYS_UTF_8 = ("application/json", "text/event-stream")
+"""Whatever they say: RFC 8259 §11, and the HTML standard on event streams. Some frameworks say it, some do not."""
+
 NO_CONTENT = 204
 LONGER = 2
 """What is recorded to its limit, and is by then so many times longer than the other side's whole, is another body."""
@@ -86,7 +89,10 @@ def _meaning(name: str, value: str) -> object:
         return frozenset(item.strip().lower() for item in value.split(",") if item.strip())
     if name == "content-type":
         media_type, *parameters = (part.strip().lower() for part in value.split(";"))
-        return media_type, frozenset(part.replace('"', "").replace(" ", "") for part in parameters if part)
+        said = {part.replace('"', "").replace(" ", "") for part in parameters if part}
+        if media_type in _ALWAYS_UTF_8:
+            said.discard("charset=utf-8")
+        return media_type, frozenset(said)
     return value
 
 

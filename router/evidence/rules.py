@@ -145,11 +145,12 @@ class Rule(_Table):
     def _exactly_one(self) -> Rule:
         if sum(bool(getattr(self, means)) for means in _MEANS) != 1:
             raise ValueError(f"must say exactly one of {', '.join(_MEANS)}")
-        words = parse_place(self.at).words
-        if self.unordered and (words[0] not in ("body", "event", "effect") or "line" in words):
+        words, steps = parse_place(self.at)
+        holds_json = words[0] in ("body", "event", "effect") and ("line" not in words or steps is not None)
+        if self.unordered and not holds_json:
             raise ValueError(
                 f'"{self.at}" is no array of JSON, which unordered is for: say ignore or pattern; '
-                "lists in headers have no order anyway"
+                "in allow, cache-control, vary and content-language order never counts"
             )
         return self
 

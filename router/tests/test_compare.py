@@ -39,6 +39,13 @@ def test_another_status_is_found() -> None:
         (("content-type", "application/json"), ("content-type", "Application/JSON"), []),
         (("content-type", "text/html; charset=utf-8"), ("content-type", 'text/html;charset="UTF-8"'), []),
         (("content-type", "a/b"), ("content-type", "a/b; charset=utf-8"), [("header content-type", "value")]),
+        (("content-type", "text/event-stream"), ("content-type", "text/event-stream; charset=utf-8"), []),
+        (("content-type", "application/json"), ("content-type", 'application/json;charset="UTF-8"'), []),
+        (
+            ("content-type", "application/json"),
+            ("content-type", "application/json; charset=latin-1"),
+            [("header content-type", "value")],
+        ),
         (("vary", "Accept, Cookie"), ("vary", "cookie,accept"), []),
         (("vary", "Accept, Cookie"), ("vary", "Cookie"), [("header vary", "value")]),
         (("location", "/a"), ("location", "/A"), [("header location", "value")]),
@@ -274,6 +281,12 @@ def test_a_rule_may_name_a_place_in_any_line() -> None:
     assert found(answer(b'{"n": 1}\n{"n": 2}', NDJSON), answer(b'{"n": 3}\n{"n": "4"}', NDJSON), rules) == [
         ("body line 2 /n", "type")
     ]
+
+
+def test_an_array_in_a_line_of_json_may_come_in_any_order() -> None:
+    rules = Rules(rules=(Rule(at="body line * /n", unordered=True, reason="a test"),))
+
+    assert found(answer(b'{"n": [1, 2]}', NDJSON), answer(b'{"n": [2, 1]}', NDJSON), rules) == []
 
 
 def test_no_content_has_no_type() -> None:
