@@ -71,8 +71,8 @@ class Deviation:
 
     def is_about(self, exchange: Exchange) -> bool:
         request = exchange.request
-        name = exchange.operation.name if exchange.operation else f"{request.method} {request.path}"
-        return bool({name, "*"} & set(self.operations)) and re.search(self.when, request.head) is not None
+        names = {exchange.name, f"{request.method} {request.path}", "*"}
+        return bool(names & set(self.operations)) and re.search(self.when, request.head) is not None
 
     def covers(self, exchange: Exchange, control: str, candidate: str, difference: Difference) -> bool:
         if not self.is_about(exchange):

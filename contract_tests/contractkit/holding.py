@@ -78,7 +78,7 @@ def judged(
                 continue
             yield Finding(
                 "promise",
-                _name(exchange),
+                exchange.name,
                 place,
                 f"{name} {why}",
                 {name: _shown(exchange, name, place)},
@@ -91,7 +91,7 @@ def judged(
         status = exchange.answers[control].status
         yield Finding(
             "parity",
-            _name(exchange),
+            exchange.name,
             difference.place,
             f"{candidate} differs from {control} ({difference.kind})",
             _both(exchange, control, candidate, difference),
@@ -122,11 +122,6 @@ def _late(operation: Operation, answer: Observation) -> Iterator[Broken]:
     if limit is not None and first is not None and first > limit:
         why = f"the first one came after {first:.3f} s; x-first-event-within-ms allows {limit:.3f} s"
         yield Broken("events", why)
-
-
-def _name(exchange: Exchange) -> str:
-    request = exchange.request
-    return exchange.operation.name if exchange.operation else f"{request.method} {request.path}"
 
 
 def _both(exchange: Exchange, control: str, candidate: str, difference: Difference) -> dict[str, str]:

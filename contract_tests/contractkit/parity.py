@@ -30,6 +30,7 @@ _VALUES = Values(secrets.token_bytes(16), are_shown=True)
 """Shown but for names like `token` or `email`: of those only whether they are equal."""
 
 
+NOTHING_PROMISED = "(nothing promised)"
 TRIES = 5
 """Of a request whose answer can be lost."""
 
@@ -42,6 +43,12 @@ class Exchange:
     operation: Operation | None
     answers: Mapping[str, Observation]
     """By target, in the order of the targets; the first is the one that the others are compared with."""
+
+    @property
+    def name(self) -> str:
+        """Of what it is about. What nobody promised is about one thing, whatever the path: who is asked for what is not
+        there answers it alike everywhere, and one decision is enough."""
+        return self.operation.name if self.operation else f"{self.request.method} {NOTHING_PROMISED}"
 
 
 def put(promise: Promise, request: Request, targets: Sequence[Target]) -> Exchange:

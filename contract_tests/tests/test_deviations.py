@@ -106,3 +106,16 @@ def test_an_entry_about_to_expire_is_told(tmp_path: Path) -> None:
 def test_an_entry_that_cannot_be_used_is_refused_in_words(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(DeviationsError, match=says):
         loaded(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("operation", "is_about"),
+    [("GET (nothing promised)", True), ("GET /nowhere", True), ("GET /elsewhere", False), ("GET /api/search", False)],
+)
+def test_one_decision_is_enough_for_all_that_nobody_promised(
+    terms: Terms, tmp_path: Path, operation: str, is_about: bool
+) -> None:
+    [deviation] = loaded(tmp_path, operations=[operation])
+
+    for request in (Request("GET", "/nowhere"), Request("GET", "/nowhere?x=1")):
+        assert deviation.is_about(Exchange(request, None, {})) == is_about
