@@ -29,11 +29,16 @@ FENCE = """
 import sys
 
 class Fence:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {outside}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+    def __init__(self, finder):
+        self._finder = finder
 
-sys.meta_path.insert(0, Fence())
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in {outside} else self._finder.find_spec(name, path, target)
+
+    def __getattr__(self, name):
+        return getattr(self._finder, name)
+
+sys.meta_path[:] = map(Fence, sys.meta_path)
 """
 
 
