@@ -51,7 +51,7 @@ class Process(asyncio.Protocol):
             self._loop.call_later(GATHER_SECONDS, self._flush)
 
     def _flush(self) -> None:
-        if self._transport is not None and self._unsent:
+        if self._transport is not None and self._unsent and not self._transport.is_closing():
             self._transport.writelines(self._unsent)
             self._unsent = []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from ..shadow import Process, copier
+from ..shadow.words import Tally
 from .serving import Serving, routes_file, serving
 from .test_cli import port_in, served
 from .test_operations import is_running
-from .wire import OK, Upstream, always, caller, until, upstream
+from .wire import OK, SECONDS, Upstream, always, caller, until, upstream
 
 pytestmark = [
     pytest.mark.anyio,
@@ -115,6 +117,17 @@ async def test_a_shadow_process_that_dies_costs_its_copies_and_is_replaced(
 
     assert answer.status == 200
     assert children(os.getpid()) == []
+
+
+async def test_what_is_said_to_a_shadow_process_that_has_just_died_disturbs_nobody() -> None:
+    is_gone = asyncio.Event()
+    process = Awake(lambda _: None, is_gone.set)
+    process.kill()
+    await asyncio.wait_for(is_gone.wait(), SECONDS)
+
+    process.send(Tally({}))
+    process._flush()
+    await process.close()
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
