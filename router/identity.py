@@ -32,6 +32,9 @@ REMEMBERED = 10_000
 
 SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 
+REFUSALS = (400, 401, 403)
+"""What the monolith would say to the request itself: its Host is unknown, nobody is signed in, it may not."""
+
 _CREDENTIALS = frozenset((b"cookie", b"authorization", b"origin", b"referer", b"x-csrftoken", b"host"))
 
 
@@ -44,7 +47,7 @@ class Token(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """The monolith's 401 or 403, to be passed on as it is; the extracted upstream sees nothing of the request."""
+    """What the monolith says to a request that it refuses, to be passed on as it is; the service sees nothing."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -67,7 +70,7 @@ class Exchange:
     async def ask(
         self, method: str, headers: Headers, audience: str, ours: Iterable[tuple[bytes, bytes]]
     ) -> Token | Refusal:
-        """Raises IdentityUnavailable if the monolith does not answer 200, 401 or 403 in time."""
+        """Raises IdentityUnavailable if the monolith gives neither a token nor one of REFUSALS in time."""
         if method not in SAFE_METHODS or not self._remember_seconds:
             return await self._exchange(method, headers, audience, ours)
         key = _key(headers, audience)
@@ -126,7 +129,7 @@ class Exchange:
         finally:
             self._pool.give_back(connection)
         headers = answer_headers(connection.status, connection.headers)
-        if connection.status in (401, 403):
+        if connection.status in REFUSALS:
             return Refusal(connection.status, headers, body)
         if connection.status != 200:
             raise IdentityUnavailable(f"the identity exchange answered {connection.status}")

@@ -162,7 +162,7 @@ async def test_cookies_that_the_monolith_set_are_there_before_a_stream_begins(st
         assert (await me.head()).values(b"set-cookie") == [b"sessionid=new"]
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("status", [400, 401, 403])
 @pytest.mark.parametrize("method", [b"POST", b"GET", b"HEAD"])
 async def test_a_refusal_reaches_the_caller_as_it_is_and_the_service_sees_nothing(
     stage: Open, status: int, method: bytes
