@@ -1,5 +1,6 @@
 """Which ports the stack uses, whether they are free, and who holds those that are not."""
 
+import atexit
 import random
 import socket
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ OFFSETS = {
 }
 BACKLOG = 128
 FREE_RANGE = range(20_000, 32_000)
-_marks: list[socket.socket] = []
 
 
 @dataclass(eq=False)  # not frozen: whoever raises an exception sets its traceback
@@ -104,5 +104,5 @@ def _is_taken(port: int) -> bool:
     except OSError:
         mark.close()
         return False
-    _marks.append(mark)
+    atexit.register(mark.close)
     return True
