@@ -1,6 +1,7 @@
 """A provider on a real socket, and the official client that talks to it."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -27,6 +28,16 @@ class RunningProvider:
     def calls(self) -> dict[str, object]:
         answer: dict[str, object] = self.control.get("/sandbox/calls").json()
         return answer
+
+    def seconds_of_calls(self) -> list[float]:
+        """How long each took: a caller may have the whole answer before the provider notes its end."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            seconds = [call["seconds"] for call in self.control.get("/sandbox/calls").json()["calls"]]
+            if None not in seconds:
+                return seconds
+            assert time.monotonic() < deadline, "a call has no end"
+            time.sleep(0.01)
 
 
 @pytest.fixture
