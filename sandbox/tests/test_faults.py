@@ -155,7 +155,7 @@ def test_slow_adds_seconds_before_the_first_token(provider: RunningProvider) -> 
 
     ask(provider)
 
-    assert time.monotonic() - began >= 0.2
+    assert time.monotonic() - began >= 0.19  # a timer may be early by a millisecond
 
 
 def test_stall_stops_after_some_tokens_and_keeps_the_connection(provider: RunningProvider) -> None:

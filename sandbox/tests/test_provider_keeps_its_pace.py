@@ -14,6 +14,8 @@ from .conftest import KEY, RunningProvider
 BODY = {"model": "helpdesk-small", "messages": [{"role": "user", "content": "one two three four"}]}
 HEADERS = {"Authorization": f"Bearer {KEY}", "traceparent": "00-1-2-01"}
 PATH = "/v1/chat/completions"
+TICK_SECONDS = 0.005
+"""A loop's timer counts in milliseconds, from when the loop last looked at the clock: it may be early by some."""
 
 
 def test_a_plain_answer_takes_the_latency_and_a_time_per_token(provider: RunningProvider) -> None:
@@ -22,7 +24,7 @@ def test_a_plain_answer_takes_the_latency_and_a_time_per_token(provider: Running
 
     usage = provider.control.post(PATH, json=BODY, headers=HEADERS).json()["usage"]
 
-    assert time.monotonic() - began >= 0.1 + usage["completion_tokens"] / 50
+    assert time.monotonic() - began >= 0.1 + usage["completion_tokens"] / 50 - TICK_SECONDS
 
 
 def test_the_first_token_of_a_stream_comes_after_the_latency_and_the_others_one_by_one(
@@ -34,7 +36,7 @@ def test_the_first_token_of_a_stream_comes_after_the_latency_and_the_others_one_
     with provider.control.stream("POST", PATH, json={**BODY, "stream": True}, headers=HEADERS) as answer:
         times = [time.monotonic() - began for part in answer.iter_raw() if b'"content"' in part]
 
-    assert times[0] >= 0.1
+    assert times[0] >= 0.1 - TICK_SECONDS
     assert times[-1] - times[0] >= 0.1
     assert len(times) >= 4
 
@@ -49,8 +51,8 @@ def test_a_spread_latency_is_the_same_for_the_same_prompt_and_another_for_anothe
     least, other_least = (0.5 * drawn(chat_request(json_object(json.dumps(body).encode()))) for body in (BODY, other))
     first, again, another = provider.seconds_of_calls()
     assert abs(least - other_least) > 0.05
-    assert min(first, again) >= least
-    assert another >= other_least
+    assert min(first, again) >= least - TICK_SECONDS
+    assert another >= other_least - TICK_SECONDS
 
 
 def test_the_same_prompt_gets_the_same_answer(provider: RunningProvider) -> None:
