@@ -43,13 +43,9 @@ def checked(
     host, expects_continue = _looked_at(headers, is_old=is_old)
     if host is None and not is_old:
         raise Refused(400)
-    if target.startswith(b"/"):
+    if target.startswith(b"/") or (target == b"*" and method == "OPTIONS"):
         if b"#" in target:
             raise Refused(400)
-        if host is None:
-            headers.append((b"host", _authority(here)))
-        return target, expects_continue
-    if target == b"*" and method == "OPTIONS":
         if host is None:
             headers.append((b"host", _authority(here)))
         return target, expects_continue

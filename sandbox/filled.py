@@ -15,7 +15,7 @@ FILES = ("helpdesk.sqlite3", "postgres")
 async def copy_filled(kept: Path, kind: str, data: Path, fill: Callable[[Path], Awaitable[None]]) -> None:
     """The database of this kind into a data folder that has none; whoever comes first fills it, others wait for it."""
     made, draft = kept / kind, kept / f"{kind}.draft"
-    async with _alone_in(kept):
+    async with _in_turn(kept):
         if not made.exists():
             shutil.rmtree(draft, ignore_errors=True)  # of a stack that was killed meanwhile
             draft.mkdir()
@@ -30,7 +30,7 @@ async def copy_filled(kept: Path, kind: str, data: Path, fill: Callable[[Path], 
 
 
 @asynccontextmanager
-async def _alone_in(kept: Path) -> AsyncIterator[None]:
+async def _in_turn(kept: Path) -> AsyncIterator[None]:
     with (kept / "lock").open("w") as lock:
         while True:
             try:
